@@ -1,0 +1,23 @@
+"""The project's own commands: `kedro run` with the lake's exit codes, and the group `kedro lake`."""
+
+import click
+
+from bioreactor_lake.cli.postgres import postgres, psql
+from bioreactor_lake.cli.run import run
+from bioreactor_lake.cli.simulate import simulate
+
+
+@click.group(name="bioreactor_lake")
+def cli() -> None:
+    """Commands of the lake."""
+
+
+@cli.group()
+def lake() -> None:
+    """Look after the lake: its database and sample data."""
+
+
+cli.add_command(run)
+lake.add_command(postgres)
+lake.add_command(psql)
+lake.add_command(simulate)

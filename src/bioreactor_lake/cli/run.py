@@ -1,0 +1,108 @@
+"""`kedro run`: Kedro's own command with the lake's messages, exit codes and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
+
+from bioreactor_lake.errors import LakeError, UsageError
+
+INTERRUPTED, TERMINATED = 130, 143
+
+_run_pipeline: Any = kedro_run.callback
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; it passes every `except Exception` so that transactions roll back on its way."""
+
+
+@click.command(name="run", params=kedro_run.params)
+def run(**options: Any) -> None:
+    """Run the pipeline, or the part of it that the options name.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 4 the warehouse was locked for too long, 130 and 143 interrupted.
+    """
+    from bioreactor_lake.cli.summary import print_summary
+    from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.lake.runs import running
+    from bioreactor_lake.postgres.database import release_embedded
+
+    with running() as this_run, _exit_codes():
+        try:
+            _check(options)
+            try:
+                _run_pipeline(**options)
+            except (ValueError, KedroCliError) as error:
+                # Until the catalog is there, Kedro only looks at what the command named.
+                if this_run.catalog is None and _find_lake_error(error) is None:
+                    raise UsageError(str(error), next_step="See: kedro registry list, kedro run --help") from error
+                raise
+            finally:
+                warehouse.close()
+                for notice in this_run.notices:
+                    click.echo(notice)
+            print_summary(this_run)
+        finally:
+            release_embedded()
+
+
+def _check(options: dict[str, Any]) -> None:
+    from bioreactor_lake.hooks import refused
+
+    if options["pipeline"] and not options["pipelines"]:
+        # The option that people know; Kedro warns of it at every run.
+        options |= {"pipeline": None, "pipelines": [options["pipeline"]]}
+    if options["is_async"] or options["runner_params"].get("is_async"):
+        raise refused("--async")
+    if (runner := options["runner"]) and runner.rpartition(".")[2] != "SequentialRunner":
+        raise refused(f"--runner {runner}")
+    source = Path(options["conf_source"] or "conf")
+    environment = options["env"] or os.environ.get("KEDRO_ENV")
+    if environment and source.is_dir() and not (source / environment).is_dir():
+        names = ", ".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
+        raise UsageError(f"There is no environment {environment!r} in {source}.", next_step=f"Use one of: {names}.")
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn errors and signals into the message and exit code that schedulers and people rely on."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except (KeyboardInterrupt, click.Abort):
+        _end("Interrupted: what was being written was rolled back.", INTERRUPTED)
+    except Terminated:
+        _end("Terminated: what was being written was rolled back.", TERMINATED)
+    except Exception as error:
+        known = _find_lake_error(error)
+        if known is None:
+            raise
+        _end(str(known), known.exit_code)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _end(message: str, code: int) -> None:
+    click.secho(message, err=True, fg="red" if code else "yellow")
+    sys.exit(code)
+
+
+def _find_lake_error(error: BaseException | None) -> LakeError | None:
+    """The lake's own error behind Kedro's, which wraps whatever a dataset raises."""
+    while error is not None and not isinstance(error, LakeError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -1,0 +1,153 @@
+"""The manifest of raw files, and the accepted ones as tables: one transaction writes both."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+
+from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
+from bioreactor_lake.datasets.tables import WarehouseDataset
+from bioreactor_lake.errors import NothingToIngest
+from bioreactor_lake.lake.runs import current_run
+from bioreactor_lake.sql import literal, quote
+
+PARQUET_VIEW = "parquet_"
+
+
+class ManifestDataset(WarehouseDataset):
+    """`raw.files`: every version of every raw file that was ever seen, and what became of it.
+
+    A save takes the inspection of the files that are there now and keeps what was known: a version that is seen again
+    keeps its `first_seen_at`, one that is no longer there is `superseded` (the path has other content) or `removed`.
+    The same transaction defines one view `raw.parquet_<schema_id>` per schema over the accepted files, so that the
+    manifest and what is read of it cannot differ.
+
+    Args:
+        path: The raw folder that the manifest's paths lie under.
+        **relation: As for `WarehouseDataset`.
+    """
+
+    def __init__(self, *, path: str, **relation: Any) -> None:
+        super().__init__(**relation)
+        self._root = Path(path)
+
+    def _write(self, backend: Any, data: ir.Table) -> None:
+        run = current_run()
+        run_id = literal(run.run_id) if run is not None else "NULL"
+        backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE seen AS {backend.compile(data)}")
+        backend.raw_sql(
+            f"CREATE TABLE IF NOT EXISTS {self._qualified} AS SELECT *, CAST(NULL AS TIMESTAMP) AS first_seen_at, "
+            "CAST(NULL AS TIMESTAMP) AS last_seen_at, CAST(NULL AS VARCHAR) AS run_id FROM seen LIMIT 0"
+        )
+        inspected = [name for name in data.columns if name not in ("path", "content_hash", "status", "modified_at")]
+        known = ", ".join(f"CASE WHEN n.path IS NULL THEN o.{name} ELSE n.{name} END AS {name}" for name in inspected)
+        backend.raw_sql(
+            f"""CREATE OR REPLACE TABLE {self._qualified} AS
+            SELECT coalesce(n.path, o.path) AS path, coalesce(n.content_hash, o.content_hash) AS content_hash,
+                coalesce(n.modified_at, o.modified_at) AS modified_at, {known},
+                CASE WHEN n.path IS NOT NULL THEN n.status
+                    WHEN o.status IN ('superseded', 'removed') THEN o.status
+                    WHEN o.path IN (SELECT path FROM seen) THEN 'superseded' ELSE 'removed' END AS status,
+                coalesce(o.first_seen_at, make_timestamp(epoch_us(now()))) AS first_seen_at,
+                CASE WHEN n.path IS NULL THEN o.last_seen_at ELSE make_timestamp(epoch_us(now())) END AS last_seen_at,
+                CASE WHEN n.path IS NULL OR (n.rules_hash IS NOT DISTINCT FROM o.rules_hash
+                    AND n.status = o.status AND n.reason IS NOT DISTINCT FROM o.reason)
+                    THEN o.run_id ELSE {run_id} END AS run_id
+            FROM seen AS n FULL JOIN {self._qualified} AS o
+                ON n.path = o.path AND n.content_hash IS NOT DISTINCT FROM o.content_hash
+            ORDER BY path, first_seen_at"""
+        )
+        self._define_views(backend)
+        self._give_notice(backend, run)
+
+    def _count(self, backend: Any) -> int | None:
+        (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
+        return int(rows)
+
+    def _define_views(self, backend: Any) -> None:
+        files: dict[str, list[str]] = defaultdict(list)
+        for schema_id, path in backend.raw_sql(
+            f"SELECT schema_id, path FROM {self._qualified} WHERE status = 'accepted' ORDER BY path"
+        ).fetchall():
+            files[PARQUET_VIEW + schema_id].append(path)
+        for name, paths in files.items():
+            query = select_rows(self._root, paths, partition_keys(paths[0]))
+            backend.raw_sql(f"CREATE OR REPLACE VIEW {quote(self._database)}.{quote(name)} AS {query}")
+        self._retire_views(backend, keep=set(files))
+
+    def _retire_views(self, backend: Any, keep: set[str]) -> None:
+        """Empty the views of schemas that no accepted file has; drop those that `raw.bioreactor` no longer reads.
+
+        Dropping them at once would break `raw.bioreactor` until its own node has run.
+        """
+        views = dict(
+            backend.raw_sql(
+                f"SELECT view_name, sql FROM duckdb_views() WHERE schema_name = {literal(self._database)}"
+            ).fetchall()
+        )
+        for name in set(views) - keep:
+            if not name.startswith(PARQUET_VIEW):
+                continue
+            target = f"{quote(self._database)}.{quote(name)}"
+            if not any(re.search(rf"\b{name}\b", sql) for other, sql in views.items() if other != name):
+                backend.raw_sql(f"DROP VIEW {target}")
+                continue
+            columns = backend.raw_sql(
+                "SELECT column_name, data_type FROM duckdb_columns() "
+                f"WHERE schema_name = {literal(self._database)} AND table_name = {literal(name)} ORDER BY column_index"
+            ).fetchall()
+            empty = ", ".join(f"CAST(NULL AS {kind}) AS {quote(column)}" for column, kind in columns)
+            backend.raw_sql(f"CREATE OR REPLACE VIEW {target} AS SELECT {empty} WHERE false")
+
+    def _give_notice(self, backend: Any, run: Any) -> None:
+        if run is None:
+            return
+        rows = backend.raw_sql(
+            f"SELECT path, reason FROM {self._qualified} WHERE status = 'quarantined' ORDER BY path"
+        ).fetchall()
+        run.notices += [f"Quarantined: {path}: {reason}" for path, reason in rows]
+        rejected = backend.raw_sql(
+            f"SELECT path, rows_rejected FROM {self._qualified} WHERE status = 'accepted' AND rows_rejected > 0 "
+            "ORDER BY path"
+        ).fetchall()
+        run.notices += [f"Rejected: {rows:,} rows of {path} (see staging.rejected_readings)" for path, rows in rejected]
+
+
+class AcceptedFilesDataset(WarehouseDataset):
+    """The accepted raw files of the manifest, as one lazy table per file schema. Read-only.
+
+    Args:
+        **relation: As for `WarehouseDataset`, naming the manifest's table.
+    """
+
+    def load(self) -> dict[str, ir.Table]:
+        """Schema id to the rows of the accepted files of that schema.
+
+        Raises:
+            NothingToIngest: No file is accepted.
+        """
+        super().load()
+        backend = self.connection
+        counts = dict(backend.raw_sql(f"SELECT status, count(*) FROM {self._qualified} GROUP BY status").fetchall())
+        ids = backend.raw_sql(
+            f"SELECT DISTINCT schema_id FROM {self._qualified} WHERE status = 'accepted' ORDER BY schema_id"
+        ).fetchall()
+        if not ids:
+            raise NothingToIngest(
+                f"No raw file was accepted, {counts.get('quarantined', 0)} were quarantined.",
+                kept="The later layers are as they were.",
+                next_step=f"Mend the files named above; {self.qualified_name} keeps the reasons.",
+            )
+        return {id_: backend.table(PARQUET_VIEW + id_, database=self._database) for (id_,) in ids}
+
+    def save(self, data: Any) -> None:
+        """Refused: the manifest's own dataset writes it.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("save raw_files@manifest instead")

@@ -1,0 +1,161 @@
+"""Marts: Postgres tables filled from expressions of the warehouse."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import psycopg
+import pyarrow as pa
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
+
+from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets.tables import compile_typed
+from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.runs import WriteReport, current_run
+from bioreactor_lake.postgres.database import Database, DatabaseConfig
+from bioreactor_lake.postgres.publishing import MartTable, publish
+
+logger = logging.getLogger(__name__)
+
+_BATCH_ROWS = 100_000
+_TYPES = {dt.String: "text", dt.Int64: "bigint", dt.Float64: "double precision", dt.Boolean: "boolean"}
+
+
+class MartDataset(AbstractDataset[ir.Table, ir.Table]):
+    """A mart: a Postgres table that a save replaces under its readers.
+
+    Args:
+        table_name: Name of the mart.
+        schema: Its schema in Postgres.
+        warehouse: The DuckDB file whose expressions are published.
+        postgres: The embedded server's folder and the retries.
+        primary_key: Columns of the primary key, batch_id first; they also serve look-ups by batch.
+        indexes: Further indexes, each a list of columns, for how dashboards filter.
+        description: What one row is; the table's comment.
+        columns: Descriptions by column name; the columns' comments.
+        credentials: `url` of the database; empty for the embedded server.
+        metadata: For Kedro-Viz and others.
+    """
+
+    def __init__(
+        self,
+        *,
+        table_name: str,
+        schema: str,
+        warehouse: warehouse.WarehouseConfig,
+        postgres: DatabaseConfig,
+        primary_key: Sequence[str],
+        description: str,
+        indexes: Sequence[Sequence[str]] = (),
+        columns: Mapping[str, str] | None = None,
+        credentials: dict[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._table_name = table_name
+        self._schema = schema
+        self._config = warehouse
+        self._postgres = postgres
+        self._key = list(primary_key)
+        self._indexes = [list(index) for index in indexes]
+        self._description = description
+        self._columns = dict(columns or {})
+        self._url = (credentials or {}).get("url")
+        self.metadata = metadata
+
+    @property
+    def database(self) -> Database:
+        """The database that holds the mart."""
+        return Database(self._postgres, self._url)
+
+    @property
+    def qualified_name(self) -> str:
+        """Schema and name, as people write it."""
+        return f"{self._schema}.{self._table_name}"
+
+    def load(self) -> ir.Table:
+        """The mart as a lazy table on Postgres.
+
+        Raises:
+            LakeError: It was not published yet.
+        """
+        if not self._exists():
+            raise LakeError(
+                f"{self.qualified_name} is not there yet.", next_step="Publish it with: kedro run --pipeline marts"
+            )
+        return ibis.postgres.connect(self.database.url).table(self._table_name, database=self._schema)
+
+    def save(self, data: ir.Table) -> None:
+        """Publish an expression of the warehouse: rows are streamed, counted, and swapped in as a whole.
+
+        Raises:
+            LakeError: Postgres or the count said no; the old mart is in place.
+        """
+        started = time.perf_counter()
+        backend = warehouse.connect(self._config, write=True)
+        mart = self._mart(data.schema())
+        query = compile_typed(backend, data)
+
+        def read() -> pa.RecordBatchReader:
+            # A stream ends early, without an error, when anything else uses its connection: it gets its own.
+            return backend.con.cursor().execute(query).to_arrow_reader(_BATCH_ROWS)
+
+        def replace(connection: psycopg.Connection[Any]) -> int:
+            return publish(connection, mart, read, swap_timeout_seconds=self._postgres.get("swap_timeout_seconds", 5.0))
+
+        rows = self.database.attempt(
+            replace,
+            what=f"Publishing {self.qualified_name}",
+            kept="The warehouse is valid and the old mart is in place.",
+        )
+        report = WriteReport(self.qualified_name, rows, time.perf_counter() - started)
+        if (run := current_run()) is not None:
+            run.writes.append(report)
+        logger.info("Published %s: %s rows in %.2f s", report.table, f"{rows:,}", report.seconds)
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first rows, for Kedro-Viz."""
+        with self.database.connect() as connection:
+            cursor = connection.execute(f"SELECT * FROM {self._mart({}).qualified} LIMIT {int(nrows)}")
+            cells = [[None if cell is None else str(cell) for cell in row] for row in cursor.fetchall()]
+            names = [column.name for column in cursor.description or ()]
+        return TablePreview({"index": list(range(len(cells))), "columns": names, "data": cells})
+
+    def _mart(self, schema: Mapping[str, dt.DataType]) -> MartTable:
+        return MartTable(
+            schema=self._schema,
+            name=self._table_name,
+            columns={name: _postgres_type(name, kind) for name, kind in schema.items()},
+            key=self._key,
+            indexes=self._indexes,
+            description=self._description,
+            descriptions=self._columns,
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        return {"table": self.qualified_name, "database": self.database.name}
+
+    def _exists(self) -> bool:
+        with self.database.connect() as connection:
+            found = connection.execute("SELECT to_regclass(%s)", [self._mart({}).qualified]).fetchone()
+        return found != (None,)
+
+
+def _postgres_type(name: str, kind: dt.DataType) -> str:
+    """Times of the warehouse are UTC without a zone; in binary form they are those of a timestamptz."""
+    if isinstance(kind, dt.Timestamp):
+        return "timestamp with time zone"
+    try:
+        return _TYPES[type(kind)]
+    except KeyError:
+        raise LakeError(
+            f"Column {name} has the type {kind}, which no mart holds.",
+            kept="The old mart is in place.",
+            next_step="Cast it to text, a whole number, a floating number, a boolean or a timestamp.",
+        ) from None

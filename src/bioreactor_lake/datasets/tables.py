@@ -1,0 +1,225 @@
+"""Tables and views of the warehouse, each written in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import ibis.expr.types as ir
+import sqlglot as sg
+import sqlglot.expressions as sge
+from kedro_datasets._typing import TablePreview
+from kedro_datasets.ibis import TableDataset
+
+from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.runs import WriteReport, current_run
+from bioreactor_lake.sql import literal, quote
+
+logger = logging.getLogger(__name__)
+
+
+class WarehouseDataset(TableDataset):  # type: ignore[misc]
+    """A relation of the warehouse, read as a lazy Ibis table.
+
+    Args:
+        table_name: Name of the table or view.
+        database: Its schema in DuckDB.
+        warehouse: Where the DuckDB file is and how it may use the machine (`WarehouseConfig`).
+        description: What one row is; kept in the warehouse as the relation's comment.
+        columns: Descriptions by column name, kept as column comments; names that the relation lacks are passed over.
+        metadata: For Kedro-Viz and others; `layer` names the pipeline to run first when the relation is missing.
+    """
+
+    _kind = "table"
+
+    def __init__(
+        self,
+        *,
+        table_name: str,
+        database: str,
+        warehouse: warehouse.WarehouseConfig,
+        description: str,
+        columns: Mapping[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            table_name=table_name,
+            database=database,
+            connection={"backend": "duckdb", "database": warehouse["filepath"]},
+            metadata=metadata,
+        )
+        self._config = warehouse
+        self._description = description
+        self._columns = dict(columns or {})
+
+    @property
+    def connection(self) -> Any:
+        """The process's connection to the warehouse."""
+        return warehouse.connect(self._config)
+
+    @property
+    def qualified_name(self) -> str:
+        """Schema and name, as people write it."""
+        return f"{self._database}.{self._table_name}"
+
+    def load(self) -> ir.Table:
+        """The relation as a lazy table.
+
+        Raises:
+            LakeError: It was not built yet; the message names the pipeline that builds it.
+        """
+        if not self._exists():
+            pipeline = (self.metadata or {}).get("pipeline", "__default__")
+            raise LakeError(
+                f"{self.qualified_name} is not there yet.", next_step=f"Build it with: kedro run --pipeline {pipeline}"
+            )
+        return self.connection.table(self._table_name, database=self._database)
+
+    def save(self, data: ir.Table) -> None:
+        """Replace the relation by an expression, in one transaction.
+
+        Raises:
+            LakeError: DuckDB could not; the relation is as it was.
+        """
+        started = time.perf_counter()
+        backend = warehouse.connect(self._config, write=True)
+        try:
+            with warehouse.transaction(backend):
+                backend.raw_sql(f"CREATE SCHEMA IF NOT EXISTS {quote(self._database)}")
+                self._drop_other_kind(backend)
+                self._write(backend, data)
+                for statement in self._comments(data.columns):
+                    backend.raw_sql(statement)
+                rows = self._count(backend)
+        except duckdb.Error as error:
+            raise LakeError(
+                f"Writing {self.qualified_name} failed: {error}", kept="It is as it was.", next_step=_next_step(error)
+            ) from error
+        report = WriteReport(self.qualified_name, rows, time.perf_counter() - started)
+        if (run := current_run()) is not None:
+            run.writes.append(report)
+        counted = "view" if rows is None else f"{rows:,} rows"
+        logger.info("Wrote %s: %s in %.2f s", report.table, counted, report.seconds)
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first rows, for Kedro-Viz; the file is let go at once, so that a run can begin."""
+        in_use = current_run() is not None
+        try:
+            table = self.load().limit(nrows).to_pyarrow()
+        finally:
+            if not in_use:
+                warehouse.close()
+        cells = [[None if cell is None else str(cell) for cell in row.values()] for row in table.to_pylist()]
+        return TablePreview({"index": list(range(len(cells))), "columns": table.column_names, "data": cells})
+
+    def _write(self, backend: Any, data: ir.Table) -> None:
+        raise NotImplementedError
+
+    def _count(self, backend: Any) -> int | None:
+        return None
+
+    @property
+    def _qualified(self) -> str:
+        return f"{quote(self._database)}.{quote(self._table_name)}"
+
+    def _drop_other_kind(self, backend: Any) -> None:
+        found = backend.raw_sql(
+            "SELECT table_type FROM information_schema.tables "
+            f"WHERE table_schema = {literal(self._database)} AND table_name = {literal(self._table_name)}"
+        ).fetchone()
+        kind = None if found is None else ("view" if found[0] == "VIEW" else "table")
+        if kind is not None and kind != self._kind:
+            backend.raw_sql(f"DROP {kind.upper()} {self._qualified}")
+
+    def _comments(self, columns: Sequence[str]) -> list[str]:
+        target = self._kind.upper()
+        statements = [f"COMMENT ON {target} {self._qualified} IS {literal(self._description)}"]
+        for name in columns:
+            if name in self._columns:
+                statements.append(
+                    f"COMMENT ON COLUMN {self._qualified}.{quote(name)} IS {literal(self._columns[name])}"
+                )
+        return statements
+
+    def _describe(self) -> dict[str, Any]:
+        return {"table": self.qualified_name, "kind": self._kind, "filepath": self._config["filepath"]}
+
+    def _exists(self) -> bool:
+        try:
+            names = self.connection.list_tables(database=self._database)
+        except LakeError as error:
+            if error.exit_code != LakeError.exit_code:
+                raise
+            return False
+        except Exception as error:
+            # Ibis raises for a schema that does not exist.
+            if "schema" in str(error).lower():
+                return False
+            raise
+        return self._table_name in names
+
+
+class ViewDataset(WarehouseDataset):
+    """A DuckDB view: an expression that is computed whenever it is read, from any process and folder."""
+
+    _kind = "view"
+
+    def _write(self, backend: Any, data: ir.Table) -> None:
+        backend.raw_sql(f"CREATE OR REPLACE VIEW {self._qualified} AS {compile_typed(backend, data)}")
+
+
+class MaterialisedDataset(WarehouseDataset):
+    """A DuckDB table, replaced as a whole.
+
+    Args:
+        order_by: Columns to sort by; batch first, so that DuckDB's zone maps find a batch without an index.
+        indexes: Columns to index, one index each; for small tables only, since on large ones an index makes
+            replacing a batch many times slower and finds it no faster.
+        **relation: As for `WarehouseDataset`.
+    """
+
+    def __init__(self, *, order_by: Sequence[str], indexes: Sequence[str] = (), **relation: Any) -> None:
+        super().__init__(**relation)
+        self._order_by = list(order_by)
+        self._indexes = list(indexes)
+
+    def _write(self, backend: Any, data: ir.Table) -> None:
+        order = ", ".join(map(quote, self._order_by))
+        query = compile_typed(backend, data)
+        backend.raw_sql(f"CREATE OR REPLACE TABLE {self._qualified} AS {query} ORDER BY {order}")
+        for column in self._indexes:
+            name = quote(f"{self._table_name}_{column}")
+            backend.raw_sql(f"CREATE INDEX {name} ON {self._qualified} ({quote(column)})")
+
+    def _count(self, backend: Any) -> int | None:
+        (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
+        return int(rows)
+
+
+def _next_step(error: duckdb.Error) -> str:
+    text = str(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return (
+            "Raise warehouse.memory_limit or lower warehouse.threads in conf/*/globals.yml, and make room on the disk."
+        )
+    if ".parquet" in text or "No files found" in text:
+        return "A raw file changed or went away since it was looked at: kedro run --pipeline ingestion"
+    return "Check the disk's space and the warehouse file, then run again."
+
+
+def compile_typed(backend: Any, data: ir.Table) -> str:
+    """SQL of an expression whose columns have the very types that Ibis says they have.
+
+    DuckDB types some results more widely (a sum of integers is a HUGEINT), and Ibis leaves out a cast to the type
+    that it believes a column already has.
+    """
+    mapper = backend.compiler.type_mapper
+    columns = [
+        sge.alias_(sge.cast(sg.column(name, quoted=True), mapper.from_ibis(kind)), name, quoted=True).sql("duckdb")
+        for name, kind in data.schema().items()
+    ]
+    return f"SELECT {', '.join(columns)} FROM ({backend.compile(data)}) AS whole"

@@ -1,0 +1,135 @@
+"""The DuckDB file: one connection per process, opened for writing only inside a run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypedDict
+
+import duckdb
+import ibis
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from bioreactor_lake.errors import LakeError, LockedError
+from bioreactor_lake.lake.runs import current_run
+
+logger = logging.getLogger(__name__)
+
+
+class WarehouseConfig(TypedDict, total=False):
+    """The catalog's `warehouse` entry.
+
+    Args:
+        filepath: The DuckDB file.
+        threads: Threads of DuckDB; null for as many as the machine has cores.
+        memory_limit: Such as `4GB`; null for DuckDB's own limit, 80 % of the machine's memory.
+        lock_timeout_seconds: How long to wait for another process that holds the file.
+    """
+
+    filepath: str
+    threads: int | None
+    memory_limit: str | None
+    lock_timeout_seconds: float
+
+
+_connections: dict[Path, tuple[ibis.BaseBackend, bool]] = {}
+
+
+def connect(config: WarehouseConfig, *, write: bool | None = None) -> ibis.BaseBackend:
+    """The process's connection to a warehouse.
+
+    Inside a run it can write. Outside of one it only reads, and the file is left alone between uses by `close`.
+
+    Args:
+        config: Where the file is and how DuckDB may use the machine.
+        write: Ask for a connection that can write; by default inside a run only.
+
+    Raises:
+        LockedError: Another process held the file for longer than the time-out.
+        LakeError: The file is not there to be read, is no DuckDB file, or cannot be opened.
+    """
+    path = Path(config["filepath"])
+    write = current_run() is not None if write is None else write
+    backend, can_write = _connections.get(path, (None, False))
+    if backend is not None and (can_write or not write):
+        return backend
+    if backend is not None:
+        close(path)
+    backend = _open(path, config, write)
+    _connections[path] = backend, write
+    return backend
+
+
+def close(path: Path | None = None) -> None:
+    """Close the connection to one warehouse, or to all, so that other processes can open the file."""
+    for known in [path] if path is not None else list(_connections):
+        if entry := _connections.pop(known, None):
+            entry[0].disconnect()
+
+
+@contextmanager
+def transaction(backend: Any) -> Iterator[None]:
+    """Commit what the block does, or leave everything as it was when it raises."""
+    backend.raw_sql("BEGIN TRANSACTION")
+    try:
+        yield
+        backend.raw_sql("COMMIT")
+    except BaseException:
+        # A failed COMMIT has already ended the transaction.
+        with suppress(duckdb.Error):
+            backend.raw_sql("ROLLBACK")
+        raise
+
+
+def _open(path: Path, config: WarehouseConfig, write: bool) -> ibis.BaseBackend:
+    if write:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    elif not path.exists():
+        raise LakeError(f"There is no warehouse at {path} yet.", next_step="Build it with: kedro run")
+    settings = {
+        name: value for name, value in config.items() if name in ("threads", "memory_limit") and value is not None
+    }
+    timeout = config.get("lock_timeout_seconds", 60)
+    waiting = Retrying(
+        retry=retry_if_exception(_is_locked),
+        stop=stop_after_delay(timeout),
+        wait=wait_fixed(0.25),
+        before_sleep=_say_once(path, timeout),
+        reraise=True,
+    )
+    try:
+        return waiting(ibis.duckdb.connect, path, read_only=not write, **settings)
+    except duckdb.Error as error:
+        if _is_locked(error):
+            raise LockedError(
+                f"{path} stayed locked for {timeout:g} s. {_holder(error)}",
+                kept="Nothing was changed.",
+                next_step="Close that process, or wait for it and run again.",
+            ) from error
+        raise LakeError(
+            f"DuckDB cannot open {path}: {error}",
+            kept="Nothing was changed.",
+            next_step="Check that the file is a DuckDB file of this version, readable and on a disk with space. "
+            "It can be deleted: kedro run rebuilds it from the raw files.",
+        ) from error
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, duckdb.IOException) and "lock" in str(error).lower()
+
+
+def _holder(error: BaseException) -> str:
+    """DuckDB's own sentence about the process that holds the lock."""
+    lines = [line for line in str(error).splitlines() if "Conflicting lock" in line]
+    return lines[0][lines[0].index("Conflicting lock") :].split(" See also")[0] if lines else str(error)
+
+
+def _say_once(path: Path, timeout: float) -> Any:
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome is not None:
+            reason = _holder(state.outcome.exception() or Exception())
+            logger.warning("Waiting up to %g s for %s. %s", timeout, path, reason)
+
+    return say

@@ -1,0 +1,5 @@
+"""The ingestion pipeline."""
+
+from bioreactor_lake.pipelines.ingestion.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

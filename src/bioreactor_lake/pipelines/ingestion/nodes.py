@@ -1,0 +1,79 @@
+"""Ingestion: what lies in the raw folder, and the rows of the accepted files as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import ibis
+import ibis.expr.types as ir
+from ibis import _
+
+from bioreactor_lake.pipelines.ingestion.reading import (
+    ReadingRules,
+    read_canonical,
+    read_with_partition_conflicts,
+)
+from bioreactor_lake.pipelines.staging.nodes import interpret
+
+
+class RawFiles(Protocol):
+    """Files that can be looked into."""
+
+    def inspect(self, summarise: Callable[[ir.Table], ir.Table]) -> ir.Table:
+        """Apply a summary to the rows of every file. Grain: one row per file."""
+
+
+def inspect_raw_files(raw_folder: RawFiles, reading: Mapping[str, Any]) -> ir.Table:
+    """What the raw files hold and whether they are taken in. Grain: one row per raw file that is there.
+
+    Rows and batches are counted through staging's own rules, so that the manifest and staging cannot disagree.
+
+    Args:
+        raw_folder: The files.
+        reading: The parameter group `reading`.
+    """
+    rules = ReadingRules.from_parameters(reading)
+
+    def summarise(file: ir.Table) -> ir.Table:
+        return summarise_files(interpret(read_with_partition_conflicts(file, rules)))
+
+    found = raw_folder.inspect(summarise)
+    return found.mutate(status=_.reason.isnull().ifelse("accepted", "quarantined"))
+
+
+def summarise_files(rows: ir.Table) -> ir.Table:
+    """What the manifest keeps of the rows of each file. Grain: one row per `source_file` that has rows.
+
+    Args:
+        rows: Interpreted rows, with `partition_conflict`.
+    """
+    accepted = _.reason.isnull()
+    parts = rows.group_by("source_file", "batch_id").agg(
+        rows_accepted=accepted.sum(),
+        rows_rejected=(~accepted).sum(),
+        ts_min=_.ts.min(where=accepted),
+        ts_max=_.ts.max(where=accepted),
+        partition_conflict=_.partition_conflict.max(),
+    )
+    return parts.group_by("source_file").agg(
+        batch_ids=_.batch_id.collect(where=_.rows_accepted > 0, order_by=_.batch_id),
+        rows_accepted=_.rows_accepted.sum(),
+        rows_rejected=_.rows_rejected.sum(),
+        ts_min=_.ts_min.min(),
+        ts_max=_.ts_max.max(),
+        partition_conflict=_.partition_conflict.max(),
+    )
+
+
+def unite_raw_files(raw_files: Mapping[str, ir.Table], reading: Mapping[str, Any]) -> ir.Table:
+    """The rows of all accepted files under canonical columns. Grain: one row per raw row.
+
+    Each schema is read by itself and cast to the canonical columns before they are put together.
+
+    Args:
+        raw_files: Schema id to the rows of the accepted files of that schema.
+        reading: The parameter group `reading`.
+    """
+    rules = ReadingRules.from_parameters(reading)
+    return ibis.union(*(read_canonical(raw_files[schema_id], rules) for schema_id in sorted(raw_files)))

@@ -1,0 +1,192 @@
+"""The Postgres database that the marts are published to: where it is, and what its errors mean."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_fixed
+
+from bioreactor_lake.errors import LakeError
+from bioreactor_lake.postgres.embedded import EmbeddedServer
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+# Classes and codes of SQLSTATE that can pass by themselves: connection loss, shutdown and crash recovery, too many
+# connections or no memory for now, serialisation failure, deadlock, lock time-out.
+_PASSING = ("08", "53300", "53200", "57P01", "57P02", "57P03", "40001", "40P01", "55P03")
+
+
+class DatabaseConfig(TypedDict, total=False):
+    """The catalog's `postgres` entry.
+
+    Args:
+        path: Folder of the embedded server, used when the credentials name no other.
+        attempts: How often a publish is tried when the error can pass by itself.
+        wait_seconds: Time between two attempts.
+        swap_timeout_seconds: How long a finished mart waits for readers that hold the old one.
+    """
+
+    path: str
+    attempts: int
+    wait_seconds: float
+    swap_timeout_seconds: float
+
+
+_embedded: dict[Path, EmbeddedServer] = {}
+
+
+class Database:
+    """One Postgres database, the embedded one unless a URL is given.
+
+    Args:
+        config: Embedded folder and retries.
+        url: `postgresql://user:password@host:port/database?options`; None or empty for the embedded server.
+    """
+
+    def __init__(self, config: DatabaseConfig, url: str | None = None) -> None:
+        self.config = config
+        self._url = _plain(url) if url else None
+
+    @property
+    def url(self) -> str:
+        """The URL with its password. Starts the embedded server if that is the one and it does not run."""
+        if self._url is not None:
+            return self._url
+        folder = Path(self.config["path"])
+        return _embedded.setdefault(folder, EmbeddedServer(folder)).acquire()
+
+    @property
+    def name(self) -> str:
+        """Host, port and database for messages, never the password."""
+        if self._url is None:
+            return f"the embedded Postgres in {self.config['path']}"
+        parts = urlsplit(self._url)
+        return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A new connection in UTC.
+
+        Raises:
+            psycopg.OperationalError: As Postgres or the network says.
+        """
+        return psycopg.connect(
+            self.url, connect_timeout=10, application_name="bioreactor_lake", options=_options(self.url)
+        )
+
+    def attempt(self, action: Callable[[psycopg.Connection[Any]], Result], *, what: str, kept: str) -> Result:
+        """Carry out an action on a connection of its own; again where its error can pass by itself.
+
+        Args:
+            action: Gets a connection; its transaction is committed when it returns, else rolled back.
+            what: What is being done, for messages: "Publishing marts.x".
+            kept: What is still valid when it fails.
+
+        Raises:
+            LakeError: The action failed for good; the message names host and database and what to do.
+        """
+
+        def once() -> Result:
+            with self.connect() as connection:
+                return action(connection)
+
+        trying = Retrying(
+            retry=retry_if_exception(can_pass),
+            stop=stop_after_attempt(self.config.get("attempts", 3)),
+            wait=wait_fixed(self.config.get("wait_seconds", 2)),
+            before_sleep=self._say(what),
+            reraise=True,
+        )
+        try:
+            return trying(once)
+        except psycopg.Error as error:
+            raise LakeError(
+                f"{what} to {self.name} failed: {_sentence(error)}.", kept=kept, next_step=_next_step(error)
+            ) from error
+
+    def _say(self, what: str) -> Callable[[RetryCallState], None]:
+        def say(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome is not None else None
+            logger.warning(
+                "%s to %s failed (attempt %d of %d), trying again in %g s: %s",
+                what, self.name, state.attempt_number, self.config.get("attempts", 3),
+                self.config.get("wait_seconds", 2), _sentence(error),
+            )  # fmt: skip
+
+        return say
+
+
+def release_embedded() -> None:
+    """Let go of the embedded servers that this process uses; the last process stops them."""
+    while _embedded:
+        _, server = _embedded.popitem()
+        with suppress(LakeError):
+            server.release()
+
+
+def can_pass(error: BaseException) -> bool:
+    """Whether an error may be gone at the next attempt."""
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is None:
+        # The server went away or was not reached; libpq gives no code for refusals at log-in either.
+        text = str(error)
+        return isinstance(error, psycopg.OperationalError) and not any(
+            sign in text
+            for sign in ("authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate")
+        )
+    return error.sqlstate.startswith(_PASSING)
+
+
+def _plain(url: str) -> str:
+    """A URL that libpq reads, from that or from one with an SQLAlchemy driver in its scheme."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
+        raise LakeError(
+            "BIOREACTOR_LAKE_POSTGRES_URL is not a Postgres URL.",
+            next_step="Write it as postgresql://user:password@host:5432/database",
+        )
+    plain = f"postgresql://{rest}"
+    try:
+        psycopg.conninfo.conninfo_to_dict(plain)
+        _ = urlsplit(plain).port
+    except (psycopg.Error, ValueError):
+        # The library's own message repeats the URL, password and all.
+        raise LakeError(
+            "BIOREACTOR_LAKE_POSTGRES_URL cannot be read as a Postgres URL.",
+            next_step="Write it as postgresql://user:password@host:5432/database; in the password, percent-encode "
+            "characters such as @ / : ? # %.",
+        ) from None
+    return plain
+
+
+def _options(url: str) -> str:
+    """Server options of the URL, if it has any, and the session's time zone."""
+    given = psycopg.conninfo.conninfo_to_dict(url).get("options") or ""
+    return f"{given} -c TimeZone=UTC".strip()
+
+
+def _sentence(error: BaseException | None) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__).rstrip(".")
+
+
+def _next_step(error: psycopg.Error) -> str:
+    state, text = error.sqlstate or "", str(error)
+    if state.startswith("28") or "authentication failed" in text:
+        return "Correct user and password in BIOREACTOR_LAKE_POSTGRES_URL."
+    if state == "3D000" or ("does not exist" in text and "database" in text):
+        return "Create the database, or correct its name in BIOREACTOR_LAKE_POSTGRES_URL."
+    if state == "42501":
+        return "Grant the user the right to create and write in the schemas marts and lake."
+    if state.startswith("53"):
+        return "Make room on the Postgres server, then run: kedro run --pipeline marts"
+    if state == "2BP01":
+        return "A view depends on a column that the mart no longer has: change or drop that view."
+    return "Check that Postgres is up and reachable, then run: kedro run --pipeline marts"
