@@ -32,7 +32,9 @@ class RunHooks:
         if ".SequentialRunner " not in runner:
             raise refused(runner)
         self._run.close()
-        self._run.enter_context(running()).catalog = catalog
+        run = self._run.enter_context(running())
+        run.catalog = catalog
+        run.lock_timeout_seconds = catalog.load("params:run.lock_timeout_seconds")
         self._run.callback(warehouse.close)
 
     @hook_impl

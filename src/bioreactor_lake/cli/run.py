@@ -17,13 +17,11 @@ from kedro.framework.cli.utils import KedroCliError
 
 from bioreactor_lake.errors import LakeError, UsageError
 
-INTERRUPTED, TERMINATED = 130, 143
-
 _run_pipeline: Any = kedro_run.callback
 
 
-class Terminated(BaseException):
-    """SIGTERM arrived; it passes every `except Exception` so that transactions roll back on its way."""
+class Interrupted(BaseException):
+    """A signal asked for the end; it passes every `except Exception`, so that transactions roll back on its way."""
 
 
 @click.command(name="run", params=kedro_run.params)
@@ -43,8 +41,8 @@ def run(**options: Any) -> None:
             try:
                 _run_pipeline(**options)
             except (ValueError, KedroCliError) as error:
-                # Until the catalog is there, Kedro only looks at what the command named.
-                if this_run.catalog is None and _find_lake_error(error) is None:
+                # Until the catalog is there, a plain ValueError of Kedro is about what the command named.
+                if this_run.catalog is None and type(error) in (ValueError, KedroCliError):
                     raise UsageError(str(error), next_step="See: kedro registry list, kedro run --help") from error
                 raise
             finally:
@@ -76,24 +74,27 @@ def _check(options: dict[str, Any]) -> None:
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     """Turn errors and signals into the message and exit code that schedulers and people rely on."""
+    received: list[int] = []
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise Interrupted
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
-    except (KeyboardInterrupt, click.Abort):
-        _end("Interrupted: what was being written was rolled back.", INTERRUPTED)
-    except Terminated:
-        _end("Terminated: what was being written was rolled back.", TERMINATED)
-    except Exception as error:
-        known = _find_lake_error(error)
+    except BaseException as error:
+        if received:
+            # DuckDB turns what the handler raises into an error of its own: the note is what counts.
+            word = "Interrupted" if received[0] == signal.SIGINT else "Terminated"
+            _end(f"{word}: what was being written was rolled back.", 128 + received[0])
+        known = _find_lake_error(error) if isinstance(error, Exception) else None
         if known is None:
             raise
         _end(str(known), known.exit_code)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _end(message: str, code: int) -> None:

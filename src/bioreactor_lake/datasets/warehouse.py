@@ -13,7 +13,7 @@ import ibis
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from bioreactor_lake.errors import LakeError, LockedError
-from bioreactor_lake.lake.runs import current_run
+from bioreactor_lake.lake.runs import Run, current_run
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +25,11 @@ class WarehouseConfig(TypedDict, total=False):
         filepath: The DuckDB file.
         threads: Threads of DuckDB; null for as many as the machine has cores.
         memory_limit: Such as `4GB`; null for DuckDB's own limit, 80 % of the machine's memory.
-        lock_timeout_seconds: How long to wait for another process that holds the file.
     """
 
     filepath: str
     threads: int | None
     memory_limit: str | None
-    lock_timeout_seconds: float
 
 
 _connections: dict[Path, tuple[ibis.BaseBackend, bool]] = {}
@@ -91,7 +89,7 @@ def _open(path: Path, config: WarehouseConfig, write: bool) -> ibis.BaseBackend:
     settings = {
         name: value for name, value in config.items() if name in ("threads", "memory_limit") and value is not None
     }
-    timeout = config.get("lock_timeout_seconds", 60)
+    timeout = (current_run() or Run()).lock_timeout_seconds
     waiting = Retrying(
         retry=retry_if_exception(_is_locked),
         stop=stop_after_delay(timeout),

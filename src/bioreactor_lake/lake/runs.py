@@ -37,6 +37,7 @@ class Run:
         started_at: Its start, UTC.
         writes: What its saves did, in order.
         notices: What its user should be told at the end.
+        lock_timeout_seconds: How long it waits for another process that holds the warehouse.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
     """
 
@@ -44,6 +45,7 @@ class Run:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     writes: list[WriteReport] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    lock_timeout_seconds: float = 60
     catalog: Any = None
 
 

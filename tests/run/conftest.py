@@ -1,0 +1,45 @@
+"""The project as people run it: `kedro` in a process of its own, on a warehouse and a server of the test's."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bioreactor_lake.postgres.embedded import EmbeddedServer
+
+PROJECT = Path(__file__).parents[2]
+Kedro = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with EmbeddedServer(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture
+def environment(tmp_path: Path, server: str) -> dict[str, str]:
+    return os.environ | {
+        "BIOREACTOR_LAKE_WAREHOUSE": str(tmp_path / "lake.duckdb"),
+        "BIOREACTOR_LAKE_POSTGRES_URL": server,
+        "DO_NOT_TRACK": "1",
+        "COLUMNS": "200",
+    }
+
+
+@pytest.fixture
+def kedro(environment: dict[str, str]) -> Kedro:
+    def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "kedro", *arguments],
+            cwd=PROJECT,
+            env=environment | extra,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
