@@ -29,7 +29,7 @@ class RunHooks:
             UsageError: The runner would use one DuckDB connection from several threads or processes.
         """
         runner = run_params["runner"]
-        if ".SequentialRunner " not in runner:
+        if runner != "None" and ".SequentialRunner " not in runner:
             raise refused(runner)
         self._run.close()
         run = self._run.enter_context(running())

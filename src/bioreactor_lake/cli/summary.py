@@ -27,8 +27,10 @@ def print_summary(run: Run) -> None:
     batches, total = _published(run.catalog[mart])
     _print_table(batches, total)
     click.echo("\nNext:")
-    for command, purpose in _NEXT:
-        click.echo(f"  {_as_typed(command):<28} {purpose}")
+    typed = [(_as_typed(command), purpose) for command, purpose in _NEXT]
+    width = max(len(command) for command, _ in typed)
+    for command, purpose in typed:
+        click.echo(f"  {command:<{width}}  {purpose}")
 
 
 def _published(mart: Any) -> tuple[list[tuple[Any, ...]], int]:

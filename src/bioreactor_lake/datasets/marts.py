@@ -16,6 +16,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.datasets.tables import compile_typed
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import WriteReport, current_run
@@ -86,10 +87,11 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
             LakeError: It was not published yet.
         """
         if not self._exists():
-            raise LakeError(
-                f"{self.qualified_name} is not there yet.", next_step="Publish it with: kedro run --pipeline marts"
-            )
-        return ibis.postgres.connect(self.database.url).table(self._table_name, database=self._schema)
+            raise self._missing()
+        connection = self.database.connect()
+        # A reader that stayed in a transaction would hold up the next publish.
+        connection.autocommit = True
+        return ibis.postgres.from_connection(connection).table(self._table_name, database=self._schema)
 
     def save(self, data: ir.Table) -> None:
         """Publish an expression of the warehouse: rows are streamed, counted, and swapped in as a whole.
@@ -120,12 +122,26 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         logger.info("Published %s: %s rows in %.2f s", report.table, f"{rows:,}", report.seconds)
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        """The first rows, for Kedro-Viz."""
-        with self.database.connect() as connection:
-            cursor = connection.execute(f"SELECT * FROM {self._mart({}).qualified} LIMIT {int(nrows)}")
-            cells = [[None if cell is None else str(cell) for cell in row] for row in cursor.fetchall()]
-            names = [column.name for column in cursor.description or ()]
-        return TablePreview({"index": list(range(len(cells))), "columns": names, "data": cells})
+        """The first rows, for Kedro-Viz, or why there are none."""
+        name = self._mart({}).qualified
+
+        def read(connection: psycopg.Connection[Any]) -> TablePreview:
+            if connection.execute("SELECT to_regclass(%s)", [name]).fetchone() == (None,):
+                raise self._missing()
+            cursor = connection.execute(f"SELECT * FROM {name} LIMIT {int(nrows)}")
+            return show_rows([column.name for column in cursor.description or ()], cursor.fetchall())
+
+        try:
+            # Kedro-Viz answers one request at a time: one that tried again would keep all others waiting.
+            database = Database({**self._postgres, "attempts": 1}, self._url)
+            return database.attempt(read, what="Connecting", kept="")
+        except LakeError as error:
+            return show_reason(error)
+
+    def _missing(self) -> LakeError:
+        return LakeError(
+            f"{self.qualified_name} is not there yet.", next_step="Publish it with: kedro run --pipeline marts"
+        )
 
     def _mart(self, schema: Mapping[str, dt.DataType]) -> MartTable:
         return MartTable(
@@ -139,7 +155,11 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         )
 
     def _describe(self) -> dict[str, Any]:
-        return {"table": self.qualified_name, "database": self.database.name}
+        try:
+            database = self.database.name
+        except LakeError:
+            database = "BIOREACTOR_LAKE_POSTGRES_URL, which cannot be read"
+        return {"table": self.qualified_name, "database": database}
 
     def _exists(self) -> bool:
         with self.database.connect() as connection:

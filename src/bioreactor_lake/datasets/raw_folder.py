@@ -19,9 +19,11 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.parquet_rows import list_paths, partition_keys, select_rows
+from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.errors import LakeError, NothingToIngest
 
 logger = logging.getLogger(__name__)
@@ -102,8 +104,7 @@ class RawFolder:
         return self._as_table(pa.Table.from_pylist(rows, schema=FACTS))
 
     def _hash(self, file: FoundFile) -> None:
-        modified = datetime.fromtimestamp(file.stat.st_mtime, UTC).replace(tzinfo=None)
-        file.facts |= {"path": file.path, "size_bytes": file.stat.st_size, "modified_at": modified}
+        file.facts |= {"path": file.path, "size_bytes": file.stat.st_size, "modified_at": _modified_at(file)}
         try:
             with file.location.open("rb") as stream:
                 file.facts["content_hash"] = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -232,6 +233,15 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
         """
         raise LakeError("Raw files are never written by the lake.", next_step="Save to another dataset.")
 
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first files, for Kedro-Viz, or why there are none."""
+        try:
+            files = _find(self._path, self._ignore)[:nrows]
+        except LakeError as error:
+            return show_reason(error)
+        names = ["path", "size_bytes", "modified_at"]
+        return show_rows(names, [(file.path, file.stat.st_size, _modified_at(file)) for file in files])
+
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._path), "ignore": self._ignore}
 
@@ -262,6 +272,10 @@ def _find(root: Path, ignore: Sequence[str]) -> list[FoundFile]:
                 continue
             files.append(FoundFile(location.relative_to(root).as_posix(), location, stat))
     return files
+
+
+def _modified_at(file: FoundFile) -> datetime:
+    return datetime.fromtimestamp(file.stat.st_mtime, UTC).replace(tzinfo=None)
 
 
 def _same(stat: os.stat_result, location: Path) -> bool:

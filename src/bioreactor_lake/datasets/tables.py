@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import ibis.expr.types as ir
 import sqlglot as sg
 import sqlglot.expressions as sge
+from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import TableDataset
 
 from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import WriteReport, current_run
 from bioreactor_lake.sql import literal, quote
@@ -106,15 +109,31 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         logger.info("Wrote %s: %s in %.2f s", report.table, counted, report.seconds)
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        """The first rows, for Kedro-Viz; the file is let go at once, so that a run can begin."""
+        """The first rows, for Kedro-Viz, or why there are none; the file is let go at once, so that a run can begin."""
         in_use = current_run() is not None
         try:
+            if not in_use:
+                self._refuse_to_wait()
             table = self.load().limit(nrows).to_pyarrow()
+        except (LakeError, DatasetError, duckdb.Error) as error:
+            # Kedro wraps what its datasets raise.
+            return show_reason(error.__cause__ if isinstance(error, DatasetError) and error.__cause__ else error)
         finally:
             if not in_use:
-                warehouse.close()
-        cells = [[None if cell is None else str(cell) for cell in row.values()] for row in table.to_pylist()]
-        return TablePreview({"index": list(range(len(cells))), "columns": table.column_names, "data": cells})
+                warehouse.close(Path(self._config["filepath"]))
+        return show_rows(table.column_names, (row.values() for row in table.to_pylist()))
+
+    def _refuse_to_wait(self) -> None:
+        """Kedro-Viz answers one request at a time: one that waited for a run would keep all others waiting."""
+        path = Path(self._config["filepath"])
+        if not path.exists():
+            return
+        try:
+            duckdb.connect(path, read_only=True).close()
+        except duckdb.Error as error:
+            # Any other error is for `load` to explain.
+            if "set lock on file" in str(error):
+                raise LakeError("The warehouse is in use.", next_step="Look again when the run is done.") from error
 
     def _write(self, backend: Any, data: ir.Table) -> None:
         raise NotImplementedError

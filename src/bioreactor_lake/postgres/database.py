@@ -173,7 +173,8 @@ def _options(url: str) -> str:
 
 
 def _sentence(error: BaseException | None) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # libpq ends with a question ("Is the server running …?"); the cause stands before it.
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.rstrip().endswith("?")]
     return (lines[-1] if lines else type(error).__name__).rstrip(".")
 
 
