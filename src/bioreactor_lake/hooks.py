@@ -35,6 +35,8 @@ class RunHooks:
         run = self._run.enter_context(running())
         run.catalog = catalog
         run.lock_timeout_seconds = catalog.load("params:run.lock_timeout_seconds")
+        for option in ("full_refresh", "verify", "allow_removal", "take_over"):
+            setattr(run, option, bool(catalog.load(f"params:{option}")))
         self._run.callback(warehouse.close)
 
     @hook_impl

@@ -11,11 +11,22 @@ import ibis.expr.types as ir
 
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
 from bioreactor_lake.datasets.tables import WarehouseDataset
-from bioreactor_lake.errors import NothingToIngest
-from bioreactor_lake.lake.runs import current_run
+from bioreactor_lake.errors import LakeError, NothingToIngest
+from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 from bioreactor_lake.sql import literal, quote
 
 PARQUET_VIEW = "parquet_"
+
+_KEYS = "lake_state.file_keys"
+_NO_KEYS = "(SELECT NULL AS path, NULL AS location WHERE false)"
+_INSPECTED = (
+    "size_bytes", "modified_at", "schema_id", "rules_hash", "batch_ids", "rows_accepted", "rows_rejected",
+    "ts_min", "ts_max", "reason",
+)  # fmt: skip
+_COLUMNS = (
+    "path", "size_bytes", "modified_at", "content_hash", "schema_id", "rules_hash", "batch_ids", "rows_accepted",
+    "rows_rejected", "ts_min", "ts_max", "status", "reason", "first_seen_at", "last_seen_at", "run_id",
+)  # fmt: skip
 
 
 class ManifestDataset(WarehouseDataset):
@@ -28,27 +39,30 @@ class ManifestDataset(WarehouseDataset):
 
     Args:
         path: The raw folder that the manifest's paths lie under.
+        max_removed_share: Share of the accepted files that may be gone before a run has to be told that this is meant.
         **relation: As for `WarehouseDataset`.
     """
 
-    def __init__(self, *, path: str, **relation: Any) -> None:
+    def __init__(self, *, path: str, max_removed_share: float = 0.2, **relation: Any) -> None:
         super().__init__(**relation)
         self._root = Path(path)
+        self._max_removed_share = max_removed_share
 
-    def _write(self, backend: Any, data: ir.Table) -> None:
-        run = current_run()
-        run_id = literal(run.run_id) if run is not None else "NULL"
+    def _write(self, backend: Any, data: ir.Table) -> WriteReport:
+        run = current_run() or Run()
+        columns = ", ".join(_COLUMNS)
         backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE seen AS {backend.compile(data)}")
         backend.raw_sql(
-            f"CREATE TABLE IF NOT EXISTS {self._qualified} AS SELECT *, CAST(NULL AS TIMESTAMP) AS first_seen_at, "
-            "CAST(NULL AS TIMESTAMP) AS last_seen_at, CAST(NULL AS VARCHAR) AS run_id FROM seen LIMIT 0"
+            f"CREATE TABLE IF NOT EXISTS {self._qualified} AS SELECT {columns} FROM (SELECT *, "
+            "CAST(NULL AS TIMESTAMP) AS first_seen_at, CAST(NULL AS TIMESTAMP) AS last_seen_at, "
+            "CAST(NULL AS VARCHAR) AS run_id FROM seen LIMIT 0)"
         )
-        inspected = [name for name in data.columns if name not in ("path", "content_hash", "status", "modified_at")]
-        known = ", ".join(f"CASE WHEN n.path IS NULL THEN o.{name} ELSE n.{name} END AS {name}" for name in inspected)
+        self._guard_removals(backend, run)
+        before = self._accepted(backend)
+        known = ", ".join(f"CASE WHEN n.path IS NULL THEN o.{name} ELSE n.{name} END AS {name}" for name in _INSPECTED)
         backend.raw_sql(
-            f"""CREATE OR REPLACE TABLE {self._qualified} AS
-            SELECT coalesce(n.path, o.path) AS path, coalesce(n.content_hash, o.content_hash) AS content_hash,
-                coalesce(n.modified_at, o.modified_at) AS modified_at, {known},
+            f"""CREATE OR REPLACE TABLE {self._qualified} AS SELECT {columns} FROM (
+            SELECT coalesce(n.path, o.path) AS path, coalesce(n.content_hash, o.content_hash) AS content_hash, {known},
                 CASE WHEN n.path IS NOT NULL THEN n.status
                     WHEN o.status IN ('superseded', 'removed') THEN o.status
                     WHEN o.path IN (SELECT path FROM seen) THEN 'superseded' ELSE 'removed' END AS status,
@@ -56,17 +70,49 @@ class ManifestDataset(WarehouseDataset):
                 CASE WHEN n.path IS NULL THEN o.last_seen_at ELSE make_timestamp(epoch_us(now())) END AS last_seen_at,
                 CASE WHEN n.path IS NULL OR (n.rules_hash IS NOT DISTINCT FROM o.rules_hash
                     AND n.status = o.status AND n.reason IS NOT DISTINCT FROM o.reason)
-                    THEN o.run_id ELSE {run_id} END AS run_id
+                    THEN o.run_id ELSE {literal(run.run_id)} END AS run_id
             FROM seen AS n FULL JOIN {self._qualified} AS o
-                ON n.path = o.path AND n.content_hash IS NOT DISTINCT FROM o.content_hash
+                ON n.path = o.path AND n.content_hash IS NOT DISTINCT FROM o.content_hash)
             ORDER BY path, first_seen_at"""
         )
-        self._define_views(backend)
+        backend.raw_sql("CREATE SCHEMA IF NOT EXISTS lake_state")
+        backend.raw_sql(
+            "CREATE OR REPLACE TABLE lake_state.file_keys AS "
+            "SELECT path, location, size_bytes, mtime_ns, ctime_ns, inode, settled FROM seen"
+        )
+        if self._accepted(backend) != before or run.full_refresh:
+            self._define_views(backend)
+        self._comment(backend, _COLUMNS)
         self._give_notice(backend, run)
-
-    def _count(self, backend: Any) -> int | None:
         (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
-        return int(rows)
+        return WriteReport(self.qualified_name, int(rows), 0)
+
+    def _accepted(self, backend: Any) -> list[tuple[Any, ...]]:
+        """What the views of the accepted files are made from."""
+        rows: list[tuple[Any, ...]] = backend.raw_sql(
+            f"SELECT f.path, f.schema_id, k.location FROM {self._qualified} AS f LEFT JOIN "
+            f"{_KEYS if self._has_keys(backend) else _NO_KEYS} AS k USING (path) WHERE f.status = 'accepted' ORDER BY 1"
+        ).fetchall()
+        return rows
+
+    def _has_keys(self, backend: Any) -> bool:
+        return bool(
+            backend.raw_sql(
+                "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'lake_state' AND table_name = 'file_keys'"
+            ).fetchone()
+        )
+
+    def _guard_removals(self, backend: Any, run: Run) -> None:
+        accepted, gone = backend.raw_sql(
+            f"SELECT count(*), count(*) FILTER (path NOT IN (SELECT path FROM seen)) FROM {self._qualified} "
+            "WHERE status = 'accepted'"
+        ).fetchone()
+        if gone > accepted * self._max_removed_share and not run.allow_removal:
+            raise LakeError(
+                f"{gone:,} of {accepted:,} accepted raw files are gone from {self._root}.",
+                kept="Nothing was changed: an unmounted disk looks the same.",
+                next_step="Bring them back, or let their batches go: kedro run --params allow_removal=true",
+            )
 
     def _define_views(self, backend: Any) -> None:
         files: dict[str, list[str]] = defaultdict(list)
@@ -103,9 +149,7 @@ class ManifestDataset(WarehouseDataset):
             empty = ", ".join(f"CAST(NULL AS {kind}) AS {quote(column)}" for column, kind in columns)
             backend.raw_sql(f"CREATE OR REPLACE VIEW {target} AS SELECT {empty} WHERE false")
 
-    def _give_notice(self, backend: Any, run: Any) -> None:
-        if run is None:
-            return
+    def _give_notice(self, backend: Any, run: Run) -> None:
         rows = backend.raw_sql(
             f"SELECT path, reason FROM {self._qualified} WHERE status = 'quarantined' ORDER BY path"
         ).fetchall()
@@ -142,7 +186,7 @@ class AcceptedFilesDataset(WarehouseDataset):
                 kept="The later layers are as they were.",
                 next_step=f"Mend the files named above; {self.qualified_name} keeps the reasons.",
             )
-        return {id_: backend.table(PARQUET_VIEW + id_, database=self._database) for (id_,) in ids}
+        return {id_: self._table(PARQUET_VIEW + id_) for (id_,) in ids}
 
     def save(self, data: Any) -> None:
         """Refused: the manifest's own dataset writes it.

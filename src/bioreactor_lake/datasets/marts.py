@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ibis
@@ -15,13 +16,23 @@ import pyarrow as pa
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
-from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets import holdings, warehouse
 from bioreactor_lake.datasets.preview import show_reason, show_rows
-from bioreactor_lake.datasets.tables import compile_typed
+from bioreactor_lake.datasets.tables import compile_typed, narrow_to
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.lake.runs import WriteReport, current_run
+from bioreactor_lake.lake.locality import why_not_local
+from bioreactor_lake.lake.logic import hash_logic
+from bioreactor_lake.lake.runs import Run, WriteReport, current_run
+from bioreactor_lake.postgres import holdings as state
 from bioreactor_lake.postgres.database import Database, DatabaseConfig
-from bioreactor_lake.postgres.publishing import MartTable, publish
+from bioreactor_lake.postgres.publishing import (
+    MartTable,
+    count_rows,
+    ensure_mart,
+    lock,
+    publish,
+    publish_batches,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -94,32 +105,90 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         return ibis.postgres.from_connection(connection).table(self._table_name, database=self._schema)
 
     def save(self, data: ir.Table) -> None:
-        """Publish an expression of the warehouse: rows are streamed, counted, and swapped in as a whole.
+        """Publish the batches of an expression that the mart does not hold as they are now.
+
+        Rows are streamed, counted, and become visible together with the record of what they are.
 
         Raises:
-            LakeError: Postgres or the count said no; the old mart is in place.
+            LakeError: Postgres, the count or the owner of the database said no; the old mart is in place.
         """
         started = time.perf_counter()
         backend = warehouse.connect(self._config, write=True)
-        mart = self._mart(data.schema())
-        query = compile_typed(backend, data)
-
-        def read() -> pa.RecordBatchReader:
-            # A stream ends early, without an error, when anything else uses its connection: it gets its own.
-            return backend.con.cursor().execute(query).to_arrow_reader(_BATCH_ROWS)
-
-        def replace(connection: psycopg.Connection[Any]) -> int:
-            return publish(connection, mart, read, swap_timeout_seconds=self._postgres.get("swap_timeout_seconds", 5.0))
-
-        rows = self.database.attempt(
-            replace,
+        logic = hash_logic(data)
+        holdings.expect(backend, data, logic)
+        report = self.database.attempt(
+            lambda connection: self._publish(connection, backend, data, logic),
             what=f"Publishing {self.qualified_name}",
             kept="The warehouse is valid and the old mart is in place.",
         )
-        report = WriteReport(self.qualified_name, rows, time.perf_counter() - started)
+        report = replace(report, seconds=time.perf_counter() - started)
         if (run := current_run()) is not None:
             run.writes.append(report)
-        logger.info("Published %s: %s rows in %.2f s", report.table, f"{rows:,}", report.seconds)
+        logger.info("Published %s", report)
+
+    def _publish(self, connection: psycopg.Connection[Any], backend: Any, data: ir.Table, logic: str) -> WriteReport:
+        run, mart = current_run() or Run(), self._mart(data.schema())
+        state.ensure(connection)
+        lock(connection, mart)
+        state.claim(connection, warehouse.identity(self._config), take_over=run.take_over)
+        held = state.held(connection, self.qualified_name)
+        self._bring_held(backend, held)
+        changes = holdings.changes(backend, "SELECT batch_id, fingerprint FROM held_by_mart")
+        reason = self._why_whole(connection, mart, data, logic, changes, sum(rows for *_, rows in held))
+        if reason is None and not changes:
+            return WriteReport(self.qualified_name, 0, 0, batches=0)
+        touched = None if reason is not None else [*changes.stale, *changes.gone]
+        if touched is None:
+            timeout = self._postgres.get("swap_timeout_seconds", 5.0)
+            rows = publish(connection, mart, self._reader(backend, data), swap_timeout_seconds=timeout)
+        else:
+            narrowed = narrow_to(backend, data, changes.stale, scratch="lake_state.publishing_batches")
+            ensure_mart(connection, mart)
+            rows = publish_batches(connection, mart, self._reader(backend, narrowed), touched)
+        fingerprints = holdings.expected(backend, None if touched is None else changes.stale)
+        state.remember(
+            connection, self.qualified_name, mart.qualified, fingerprints, touched, logic=logic, run_id=run.run_id
+        )
+        batches = changes.total if touched is None else len(touched)
+        return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "")
+
+    def _why_whole(
+        self,
+        connection: psycopg.Connection[Any],
+        mart: MartTable,
+        data: ir.Table,
+        logic: str,
+        changes: holdings.Changes,
+        held: int,
+    ) -> str | None:
+        """Why all batches have to be published, or None."""
+        if (found := count_rows(connection, mart)) is None:
+            return "it was not published yet"
+        if (current_run() or Run()).full_refresh:
+            return "a full refresh was asked for"
+        if found != held:
+            return f"it holds {found:,} rows where the lake published {held:,}"
+        if not changes:
+            return None
+        if state.logic_of(connection, self.qualified_name) != logic:
+            return "its logic changed"
+        if len(changes.stale) == changes.total:
+            return "every batch changed"
+        return why_not_local(data)
+
+    def _bring_held(self, backend: Any, held: state.Held) -> None:
+        table = pa.table(
+            {"batch_id": [row[0] for row in held], "fingerprint": [row[1] for row in held]},
+            schema=pa.schema([("batch_id", pa.string()), ("fingerprint", pa.string())]),
+        )
+        backend.con.register("held_arrow", table)
+        backend.raw_sql("CREATE OR REPLACE TEMP TABLE held_by_mart AS FROM held_arrow")
+        backend.con.unregister("held_arrow")
+
+    def _reader(self, backend: Any, data: ir.Table) -> Callable[[], pa.RecordBatchReader]:
+        query = compile_typed(backend, data)
+        # A stream ends early, without an error, when anything else uses its connection: it gets its own.
+        return lambda: backend.con.cursor().execute(query).to_arrow_reader(_BATCH_ROWS)
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows, for Kedro-Viz, or why there are none."""

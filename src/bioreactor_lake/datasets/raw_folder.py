@@ -1,15 +1,12 @@
-"""The raw folder: which files lie in it, and what an inspection of each finds."""
+"""The raw folder, and what an inspection of its files finds."""
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
-import logging
-import os
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,11 +19,14 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets.found_files import FoundFile, current_key, find_files
 from bioreactor_lake.datasets.parquet_rows import list_paths, partition_keys, select_rows
 from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.errors import LakeError, NothingToIngest
+from bioreactor_lake.lake.runs import current_run
+from bioreactor_lake.sql import literal
 
-logger = logging.getLogger(__name__)
+Summarise = Callable[[ir.Table], ir.Table]
 
 FACTS = pa.schema(
     [
@@ -42,23 +42,18 @@ FACTS = pa.schema(
         ("ts_min", pa.timestamp("us")),
         ("ts_max", pa.timestamp("us")),
         ("reason", pa.string()),
+        # What tells at the next run whether to look again; kept apart from the manifest.
+        ("location", pa.string()),
+        ("mtime_ns", pa.int64()),
+        ("ctime_ns", pa.int64()),
+        ("inode", pa.uint64()),
+        ("settled", pa.bool_()),
     ]
 )
-
-
-@dataclass
-class FoundFile:
-    """A raw file as it was found: its path under the raw folder, its state on disk, and what was found in it."""
-
-    path: str
-    location: Path
-    stat: os.stat_result
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing was found yet that keeps the file from being read."""
-        return "reason" not in self.facts
+_KNOWN = ("schema_id", "rules_hash", "batch_ids", "rows_accepted", "rows_rejected", "ts_min", "ts_max", "reason")
+_KEY = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
+# A file written less than this before it was hashed could change once more within its time stamp's grain.
+_SETTLING_SECONDS = 2
 
 
 class RawFolder:
@@ -67,22 +62,30 @@ class RawFolder:
     Args:
         root: The folder.
         ignore: Name patterns of files that are no raw files, such as unfinished copies.
-        backend: DuckDB connection that reads them.
+        backend: DuckDB connection that reads them, of the warehouse with the manifest.
+        verify: Whether to hash every file, even where nothing points to a change.
     """
 
-    def __init__(self, root: Path, ignore: Sequence[str], backend: Any) -> None:
+    def __init__(self, root: Path, ignore: Sequence[str], backend: Any, *, verify: bool = False) -> None:
         self._root = root
         self._backend = backend
-        self.files = _find(root, ignore)
+        self._verify = verify
+        self.files = find_files(root, ignore)
 
-    def inspect(self, summarise: Callable[[ir.Table], ir.Table]) -> ir.Table:
-        """Look into every file. Grain: one row per file, with `reason` where it cannot be taken in.
+    def inspect(
+        self, summarise: Summarise, *, rules: str = "", variant: Callable[[str], str] | None = None
+    ) -> ir.Table:
+        """Look into the files that changed. Grain: one row per file, with `reason` where it cannot be taken in.
 
-        Files of one schema are read in one query; where that fails, one by one, so that a bad file stands alone.
+        What is known of a file is taken over where its size, times and inode are what they were, or else its content
+        hash, and where the rules would read it the same way. Files of one schema are read in one query; where that
+        fails, one by one, so that a bad file stands alone.
 
         Args:
             summarise: From the rows of files of one schema (with `source_file`) to one row per `source_file` that
                 has rows. An `UnreadableFile` that it raises is the reason of all files of that schema.
+            rules: All reading rules in a text: quarantined files are looked at again when it changes.
+            variant: What else of a path decides how its file is read.
 
         Raises:
             NothingToIngest: The folder holds no raw file.
@@ -93,28 +96,75 @@ class RawFolder:
                 kept="Every table is as it was.",
                 next_step="Put Parquet files there, or set BIOREACTOR_LAKE_RAW to the folder that has them.",
             )
+        self._rules, self._variant = _digest(rules), variant or (lambda path: "")
+        started, known, current = time.time(), self._known(), _CurrentRules(self._backend, summarise)
         for file in self.files:
-            self._hash(file)
+            before = known.get(file.path)
+            self._identify(file, before, started)
+            if before is not None and file.to_read:
+                self._take_over(file, before, current)
         for names_and_types, keys, files in self._by_schema():
             self._summarise(summarise, names_and_types, keys, files)
         for file in self.files:
-            if not _same(file.stat, file.location):
+            if not file.known and current_key(file.location) != file.key:
                 file.facts["reason"] = "changed while it was read: it is looked at again in the next run"
+            if file.facts.get("reason") is not None:
+                file.facts |= {"rules_hash": self._rules, "batch_ids": None, "rows_accepted": None}
         rows = [{name: file.facts.get(name) for name in FACTS.names} for file in self.files]
         return self._as_table(pa.Table.from_pylist(rows, schema=FACTS))
 
-    def _hash(self, file: FoundFile) -> None:
-        file.facts |= {"path": file.path, "size_bytes": file.stat.st_size, "modified_at": _modified_at(file)}
+    def _known(self) -> dict[str, dict[str, Any]]:
+        """What the manifest says of the files that were there last time, by path."""
+        try:
+            cursor = self._backend.raw_sql(
+                "SELECT f.*, k.mtime_ns, k.ctime_ns, k.inode, k.settled FROM raw.files AS f "
+                "JOIN lake_state.file_keys AS k USING (path) WHERE f.status IN ('accepted', 'quarantined')"
+            )
+        except duckdb.CatalogException:
+            return {}
+        names = [column[0] for column in cursor.description]
+        return {row["path"]: row for row in (dict(zip(names, values, strict=True)) for values in cursor.fetchall())}
+
+    def _identify(self, file: FoundFile, before: dict[str, Any] | None, started: float) -> None:
+        size, mtime_ns, ctime_ns, inode = file.key
+        file.facts |= {
+            "path": file.path, "size_bytes": size, "location": file.location.as_posix(),
+            "modified_at": _modified_at(file),
+            "mtime_ns": mtime_ns, "ctime_ns": ctime_ns, "inode": inode,
+            "settled": max(mtime_ns, ctime_ns) / 1e9 < started - _SETTLING_SECONDS,
+        }  # fmt: skip
+        trusted = before is not None and before["settled"] and before["content_hash"] is not None and not self._verify
+        if trusted and before is not None and file.key == tuple(before[name] for name in _KEY):
+            file.facts |= {"content_hash": before["content_hash"], "settled": True}
+            return
         try:
             with file.location.open("rb") as stream:
                 file.facts["content_hash"] = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             file.facts["reason"] = f"cannot be read: {error.strerror}; check its permissions and the disk"
 
+    def _take_over(self, file: FoundFile, before: dict[str, Any], current: _CurrentRules) -> None:
+        if file.facts["content_hash"] != before["content_hash"]:
+            return
+        if before["status"] == "accepted":
+            rules_hash = current.hash(before["schema_id"])
+            same = rules_hash is not None and before["rules_hash"] == self._mark(rules_hash, file.path)
+        else:
+            same = before["rules_hash"] == self._rules and "changed while it was read" not in before["reason"]
+        if same:
+            file.known = True
+            file.facts |= {name: before[name] for name in _KNOWN}
+
+    def _mark(self, rules_hash: str, path: str) -> str:
+        """The rules that a file is read by, with what its path adds to them."""
+        values = [folder for folder in path.split("/")[:-1] if partition_keys(f"{folder}/")]
+        other = self._variant(path)
+        return f"{rules_hash}-{_digest(values, other)}" if values or other else rules_hash
+
     def _by_schema(self) -> list[tuple[list[tuple[str, str]], tuple[str, ...], list[FoundFile]]]:
         """Sound files grouped by column names, DuckDB types and partition keys."""
         footers: dict[tuple[Any, ...], list[FoundFile]] = defaultdict(list)
-        for file, footer in self._footers([file for file in self.files if file.sound]):
+        for file, footer in self._footers([file for file in self.files if file.to_read]):
             if doubled := _differing_in_case(footer):
                 first, second = doubled
                 file.facts["reason"] = f"columns {first!r} and {second!r} differ in case only: rename one of them"
@@ -153,7 +203,7 @@ class RawFolder:
 
     def _summarise(
         self,
-        summarise: Callable[[ir.Table], ir.Table],
+        summarise: Summarise,
         names_and_types: list[tuple[str, str]],
         keys: tuple[str, ...],
         files: list[FoundFile],
@@ -161,13 +211,14 @@ class RawFolder:
         schema_id = _digest(names_and_types, keys)
         rows = self._backend.sql(select_rows(self._root, [files[0].path], keys))
         try:
-            rules_hash = _digest(self._backend.compile(summarise(ibis.table(rows.schema(), name="file"))))
+            rules_hash = hash_rules(self._backend, summarise, rows.schema())
         except LakeError as error:
             for file in files:
                 file.facts |= {"schema_id": schema_id, "reason": _as_reason(error)}
             return
         for file in files:
-            file.facts |= {"schema_id": schema_id, "rules_hash": rules_hash, "reason": "it has no rows"}
+            mark = self._mark(rules_hash, file.path)
+            file.facts |= {"schema_id": schema_id, "rules_hash": mark, "reason": "it has no rows"}
         try:
             self._read(summarise, keys, files)
         except duckdb.Error:
@@ -198,6 +249,35 @@ class RawFolder:
         return self._backend.table("inspected_raw_files", database=("temp", "main"))
 
 
+class _CurrentRules:
+    """The rules that files of a known schema would be read by now."""
+
+    def __init__(self, backend: Any, summarise: Summarise) -> None:
+        self._backend = backend
+        self._summarise = summarise
+        self._hashes: dict[str, str | None] = {}
+
+    def hash(self, schema_id: str) -> str | None:
+        """The hash of the rules, or None where they no longer read such files."""
+        if schema_id not in self._hashes:
+            mapper = self._backend.compiler.type_mapper
+            columns = self._backend.raw_sql(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
+                f"AND schema_name = 'raw' AND table_name = {literal('parquet_' + schema_id)} ORDER BY column_index"
+            ).fetchall()
+            schema = ibis.schema({name: mapper.from_string(kind) for name, kind in columns})
+            try:
+                self._hashes[schema_id] = hash_rules(self._backend, self._summarise, schema)
+            except LakeError:
+                self._hashes[schema_id] = None
+        return self._hashes[schema_id]
+
+
+def hash_rules(backend: Any, summarise: Summarise, schema: ibis.Schema) -> str:
+    """Hash of everything that decides how files of a schema are read, down to the rules of staging."""
+    return _digest(backend.compile(summarise(ibis.table(schema, name="file"))))
+
+
 class RawFolderDataset(AbstractDataset[None, RawFolder]):
     """The raw folder, read-only.
 
@@ -223,7 +303,9 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
 
     def load(self) -> RawFolder:
         """The folder as it is now."""
-        return RawFolder(self._path, self._ignore, warehouse.connect(self._config, write=True))
+        run = current_run()
+        backend = warehouse.connect(self._config, write=True)
+        return RawFolder(self._path, self._ignore, backend, verify=run is not None and run.verify)
 
     def save(self, data: None) -> None:
         """Refused: raw files are what the instruments wrote.
@@ -236,11 +318,11 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first files, for Kedro-Viz, or why there are none."""
         try:
-            files = _find(self._path, self._ignore)[:nrows]
+            files = find_files(self._path, self._ignore)[:nrows]
         except LakeError as error:
             return show_reason(error)
         names = ["path", "size_bytes", "modified_at"]
-        return show_rows(names, [(file.path, file.stat.st_size, _modified_at(file)) for file in files])
+        return show_rows(names, [(file.path, file.key[0], _modified_at(file)) for file in files])
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._path), "ignore": self._ignore}
@@ -249,41 +331,8 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
         return self._path.is_dir()
 
 
-def _find(root: Path, ignore: Sequence[str]) -> list[FoundFile]:
-    def refuse(error: OSError) -> None:
-        if Path(error.filename) != root:
-            raise LakeError(
-                f"The raw folder {error.filename} cannot be listed: {error.strerror}.",
-                kept="Nothing was changed.",
-                next_step="Give the lake the right to read it.",
-            ) from error
-
-    files = []
-    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        for name in sorted(names):
-            if name.startswith((".", "_")) or any(fnmatch.fnmatch(name, pattern) for pattern in ignore):
-                continue
-            location = Path(folder, name)
-            try:
-                stat = location.stat()
-            except OSError as error:
-                logger.warning("%s went away while the folder was listed (%s).", location, error.strerror)
-                continue
-            files.append(FoundFile(location.relative_to(root).as_posix(), location, stat))
-    return files
-
-
 def _modified_at(file: FoundFile) -> datetime:
-    return datetime.fromtimestamp(file.stat.st_mtime, UTC).replace(tzinfo=None)
-
-
-def _same(stat: os.stat_result, location: Path) -> bool:
-    try:
-        now = location.stat()
-    except OSError:
-        return False
-    return (stat.st_size, stat.st_mtime_ns, stat.st_ino) == (now.st_size, now.st_mtime_ns, now.st_ino)
+    return datetime.fromtimestamp(file.modified_seconds, UTC).replace(tzinfo=None)
 
 
 def _differing_in_case(footer: tuple[Any, ...]) -> tuple[str, str] | None:

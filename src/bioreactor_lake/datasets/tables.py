@@ -5,24 +5,34 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
-import sqlglot as sg
-import sqlglot.expressions as sge
 from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import TableDataset
 
-from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets import holdings, warehouse
 from bioreactor_lake.datasets.preview import show_reason, show_rows
+from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.locality import why_not_local
+from bioreactor_lake.lake.logic import hash_logic
+from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.lake.runs import WriteReport, current_run
 from bioreactor_lake.sql import literal, quote
 
 logger = logging.getLogger(__name__)
+
+# Up to here a list of ids is faster than a join: DuckDB finds a few batches by its zone maps.
+_LISTED = 100
+
+_SPELLINGS = {"TEXT": "VARCHAR", "TEXT[]": "VARCHAR[]", "INT": "INTEGER", "TIMESTAMP(6)": "TIMESTAMP"}
 
 
 class WarehouseDataset(TableDataset):  # type: ignore[misc]
@@ -80,10 +90,22 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
             raise LakeError(
                 f"{self.qualified_name} is not there yet.", next_step=f"Build it with: kedro run --pipeline {pipeline}"
             )
-        return self.connection.table(self._table_name, database=self._database)
+        return self._table(self._table_name)
+
+    def _table(self, name: str) -> ir.Table:
+        """A relation by its schema in DuckDB's catalog; asking DuckDB to describe a view would open raw files."""
+        backend = self.connection
+        mapper = backend.compiler.type_mapper
+        rows = backend.raw_sql(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
+            f"AND schema_name = {literal(self._database)} AND table_name = {literal(name)} ORDER BY column_index"
+        ).fetchall()
+        schema = ibis.schema({column: mapper.from_string(kind) for column, kind in rows})
+        namespace = ops.Namespace(database=self._database)
+        return ops.DatabaseTable(name=name, schema=schema, source=backend, namespace=namespace).to_expr()
 
     def save(self, data: ir.Table) -> None:
-        """Replace the relation by an expression, in one transaction.
+        """Bring the relation up to date with an expression, in one transaction.
 
         Raises:
             LakeError: DuckDB could not; the relation is as it was.
@@ -94,19 +116,15 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
             with warehouse.transaction(backend):
                 backend.raw_sql(f"CREATE SCHEMA IF NOT EXISTS {quote(self._database)}")
                 self._drop_other_kind(backend)
-                self._write(backend, data)
-                for statement in self._comments(data.columns):
-                    backend.raw_sql(statement)
-                rows = self._count(backend)
+                written = self._write(backend, data)
         except duckdb.Error as error:
             raise LakeError(
                 f"Writing {self.qualified_name} failed: {error}", kept="It is as it was.", next_step=_next_step(error)
             ) from error
-        report = WriteReport(self.qualified_name, rows, time.perf_counter() - started)
+        report = replace(written, seconds=time.perf_counter() - started)
         if (run := current_run()) is not None:
             run.writes.append(report)
-        counted = "view" if rows is None else f"{rows:,} rows"
-        logger.info("Wrote %s: %s in %.2f s", report.table, counted, report.seconds)
+        logger.info("Wrote %s", report)
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows, for Kedro-Viz, or why there are none; the file is let go at once, so that a run can begin."""
@@ -135,11 +153,8 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
             if "set lock on file" in str(error):
                 raise LakeError("The warehouse is in use.", next_step="Look again when the run is done.") from error
 
-    def _write(self, backend: Any, data: ir.Table) -> None:
+    def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         raise NotImplementedError
-
-    def _count(self, backend: Any) -> int | None:
-        return None
 
     @property
     def _qualified(self) -> str:
@@ -154,15 +169,13 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         if kind is not None and kind != self._kind:
             backend.raw_sql(f"DROP {kind.upper()} {self._qualified}")
 
-    def _comments(self, columns: Sequence[str]) -> list[str]:
+    def _comment(self, backend: Any, columns: Sequence[str]) -> None:
         target = self._kind.upper()
-        statements = [f"COMMENT ON {target} {self._qualified} IS {literal(self._description)}"]
+        backend.raw_sql(f"COMMENT ON {target} {self._qualified} IS {literal(self._description)}")
         for name in columns:
             if name in self._columns:
-                statements.append(
-                    f"COMMENT ON COLUMN {self._qualified}.{quote(name)} IS {literal(self._columns[name])}"
-                )
-        return statements
+                text = literal(self._columns[name])
+                backend.raw_sql(f"COMMENT ON COLUMN {self._qualified}.{quote(name)} IS {text}")
 
     def _describe(self) -> dict[str, Any]:
         return {"table": self.qualified_name, "kind": self._kind, "filepath": self._config["filepath"]}
@@ -186,13 +199,37 @@ class ViewDataset(WarehouseDataset):
     """A DuckDB view: an expression that is computed whenever it is read, from any process and folder."""
 
     _kind = "view"
+    _holding = "view"
 
-    def _write(self, backend: Any, data: ir.Table) -> None:
+    def _write(self, backend: Any, data: ir.Table) -> WriteReport:
+        holdings.ensure(backend)
+        logic = hash_logic(data)
+        known = holdings.logic_of(backend, self.qualified_name)
+        if known == logic and self._exists() and not _full_refresh():
+            return WriteReport(self.qualified_name, None, 0, batches=0)
         backend.raw_sql(f"CREATE OR REPLACE VIEW {self._qualified} AS {compile_typed(backend, data)}")
+        self._comment(backend, data.columns)
+        holdings.remember_relation(backend, self.qualified_name, self._holding, logic, data, _run_id())
+        return WriteReport(self.qualified_name, None, 0)
+
+
+class RawViewDataset(ViewDataset):
+    """The view of the accepted raw files, from whose content every fingerprint starts."""
+
+    _holding = "raw"
+
+    def _write(self, backend: Any, data: ir.Table) -> WriteReport:
+        report = super()._write(backend, data)
+        backend.raw_sql("DELETE FROM lake_state.raw_branches")
+        backend.raw_sql(
+            "INSERT INTO lake_state.raw_branches SELECT DISTINCT schema_id, split_part(rules_hash, '-', 1) "
+            "FROM raw.files WHERE status = 'accepted'"
+        )
+        return report
 
 
 class MaterialisedDataset(WarehouseDataset):
-    """A DuckDB table, replaced as a whole.
+    """A DuckDB table of which a save writes the batches that are out of date.
 
     Args:
         order_by: Columns to sort by; batch first, so that DuckDB's zone maps find a batch without an index.
@@ -206,17 +243,105 @@ class MaterialisedDataset(WarehouseDataset):
         self._order_by = list(order_by)
         self._indexes = list(indexes)
 
-    def _write(self, backend: Any, data: ir.Table) -> None:
+    def _write(self, backend: Any, data: ir.Table) -> WriteReport:
+        holdings.ensure(backend)
+        logic = hash_logic(data)
+        holdings.expect(backend, data, logic)
+        changes = holdings.changes(backend, holdings.held_rows(self.qualified_name))
+        reason = self._why_whole(backend, data, logic, changes)
+        if reason is None and not changes:
+            return WriteReport(self.qualified_name, 0, 0, batches=0)
+        if reason is None:
+            rows = self._write_batches(backend, data, changes)
+            batches = len(changes.stale) + len(changes.gone)
+        else:
+            rows, batches = self._write_whole(backend, data), changes.total
+        holdings.remember_relation(backend, self.qualified_name, "table", logic, data, _run_id())
+        confirm_raw_files(backend, data, changes.stale if reason is None else None)
+        return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "")
+
+    def _why_whole(self, backend: Any, data: ir.Table, logic: str, changes: holdings.Changes) -> str | None:
+        """Why all batches have to be written, or None."""
+        if not self._exists():
+            return "it was not built yet"
+        if _full_refresh():
+            return "a full refresh was asked for"
+        if self._types(backend) != [(name, _type(backend, kind)) for name, kind in data.schema().items()]:
+            return "its columns changed"
+        (held,) = backend.raw_sql(
+            f"SELECT coalesce(sum(rows), 0) FROM ({holdings.held_rows(self.qualified_name)})"
+        ).fetchone()
+        (found,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
+        if held != found:
+            return f"it holds {found:,} rows where the lake wrote {held:,}"
+        if not changes:
+            return None
+        if holdings.logic_of(backend, self.qualified_name) != logic:
+            return "its logic changed"
+        if len(changes.stale) == changes.total:
+            return "every batch changed"
+        return why_not_local(data)
+
+    def _write_whole(self, backend: Any, data: ir.Table) -> int:
         order = ", ".join(map(quote, self._order_by))
         query = compile_typed(backend, data)
         backend.raw_sql(f"CREATE OR REPLACE TABLE {self._qualified} AS {query} ORDER BY {order}")
         for column in self._indexes:
             name = quote(f"{self._table_name}_{column}")
             backend.raw_sql(f"CREATE INDEX {name} ON {self._qualified} ({quote(column)})")
-
-    def _count(self, backend: Any) -> int | None:
+        self._comment(backend, data.columns)
+        holdings.remember_batches(backend, self.qualified_name, self._qualified, None)
         (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
         return int(rows)
+
+    def _write_batches(self, backend: Any, data: ir.Table, changes: holdings.Changes) -> int:
+        touched = "temp.main.touched_batches"
+        list_batches(backend, touched, [*changes.stale, *changes.gone])
+        backend.raw_sql(f"DELETE FROM {self._qualified} WHERE batch_id IN (SELECT batch_id FROM {touched})")
+        rows = 0
+        if changes.stale:
+            order = ", ".join(map(quote, self._order_by))
+            query = compile_typed(backend, narrow_to(backend, data, changes.stale))
+            (rows,) = backend.raw_sql(f"INSERT INTO {self._qualified} {query} ORDER BY {order}").fetchone()
+        holdings.remember_batches(backend, self.qualified_name, self._qualified, touched)
+        return int(rows)
+
+    def _types(self, backend: Any) -> list[tuple[str, str]]:
+        return [
+            (name, kind)
+            for name, kind in backend.raw_sql(
+                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
+                f"AND schema_name = {literal(self._database)} AND table_name = {literal(self._table_name)} "
+                "ORDER BY column_index"
+            ).fetchall()
+        ]
+
+
+def narrow_to(
+    backend: Any, data: ir.Table, batches: Sequence[str], *, scratch: str = "temp.main.narrowed_batches"
+) -> ir.Table:
+    """A batch-local expression, computed for some batches, reading only the raw files that hold them.
+
+    Args:
+        backend: The warehouse.
+        data: The expression.
+        batches: The batch ids.
+        scratch: Table for the ids where they are many; a temporary one is seen by this connection only.
+    """
+    files = holdings.raw_files_of(backend, batches)
+    if len(batches) <= _LISTED:
+        return narrow(data, batches, files)
+    list_batches(backend, scratch, batches)
+    *catalog, schema, name = scratch.split(".")
+    return narrow(data, backend.table(name, database=(*catalog, schema) if catalog else schema), files)
+
+
+def list_batches(backend: Any, table: str, batches: Sequence[str]) -> None:
+    """Put batch ids into a table, a temporary one where it lies in `temp.main`."""
+    ids = ", ".join(map(literal, batches))
+    kind = "TEMP TABLE" if table.startswith("temp.main.") else "TABLE"
+    name = table.removeprefix("temp.main.")
+    backend.raw_sql(f"CREATE OR REPLACE {kind} {name} AS SELECT unnest([{ids}]::VARCHAR[]) AS batch_id")
 
 
 def _next_step(error: duckdb.Error) -> str:
@@ -236,9 +361,23 @@ def compile_typed(backend: Any, data: ir.Table) -> str:
     DuckDB types some results more widely (a sum of integers is a HUGEINT), and Ibis leaves out a cast to the type
     that it believes a column already has.
     """
-    mapper = backend.compiler.type_mapper
     columns = [
-        sge.alias_(sge.cast(sg.column(name, quoted=True), mapper.from_ibis(kind)), name, quoted=True).sql("duckdb")
-        for name, kind in data.schema().items()
+        f"CAST({quote(name)} AS {_type(backend, kind)}) AS {quote(name)}" for name, kind in data.schema().items()
     ]
     return f"SELECT {', '.join(columns)} FROM ({backend.compile(data)}) AS whole"
+
+
+def _type(backend: Any, kind: Any) -> str:
+    """DuckDB's own spelling of a type."""
+    spelled: str = backend.compiler.type_mapper.to_string(kind)
+    return _SPELLINGS.get(spelled, spelled)
+
+
+def _full_refresh() -> bool:
+    run = current_run()
+    return run is not None and run.full_refresh
+
+
+def _run_id() -> str | None:
+    run = current_run()
+    return None if run is None else run.run_id

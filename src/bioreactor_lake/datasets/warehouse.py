@@ -13,7 +13,7 @@ import ibis
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from bioreactor_lake.errors import LakeError, LockedError
-from bioreactor_lake.lake.runs import Run, current_run
+from bioreactor_lake.lake.runs import Run, current_run, new_run_id
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class WarehouseConfig(TypedDict, total=False):
     memory_limit: str | None
 
 
+_SCHEMAS = {"raw", "staging", "intermediate", "curated", "marts", "lake_state", "quality", "ops", "main", "temp"}
 _connections: dict[Path, tuple[ibis.BaseBackend, bool]] = {}
 
 
@@ -67,6 +68,17 @@ def close(path: Path | None = None) -> None:
             entry[0].disconnect()
 
 
+def identity(config: WarehouseConfig) -> str:
+    """The lake's id, kept beside the warehouse so that it outlives a deleted one."""
+    path = Path(config["filepath"]).with_name("lake_id")
+    try:
+        with path.open("x") as stream:
+            stream.write(f"{new_run_id()}\n")
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
 @contextmanager
 def transaction(backend: Any) -> Iterator[None]:
     """Commit what the block does, or leave everything as it was when it raises."""
@@ -82,6 +94,12 @@ def transaction(backend: Any) -> Iterator[None]:
 
 
 def _open(path: Path, config: WarehouseConfig, write: bool) -> ibis.BaseBackend:
+    if path.stem.lower() in _SCHEMAS:
+        raise LakeError(
+            f"The warehouse cannot be called {path.name}: DuckDB names a database after its file, "
+            f"and there is a schema {path.stem}.",
+            next_step="Give it another name in BIOREACTOR_LAKE_WAREHOUSE, such as bioreactor.duckdb.",
+        )
     if write:
         path.parent.mkdir(parents=True, exist_ok=True)
     elif not path.exists():

@@ -19,13 +19,25 @@ class WriteReport:
 
     Args:
         table: Qualified name, such as `curated.dim_batch`.
-        rows: Rows that the table holds after the save; None for a view, which is not counted.
+        rows: Rows that were written; None for a view, which holds none.
         seconds: Wall time of the save.
+        batches: Batches that were written or deleted; None for a table that knows none.
+        reason: Why a table was written as a whole; empty where it was not.
     """
 
     table: str
     rows: int | None
     seconds: float
+    batches: int | None = None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.batches == 0:
+            return f"{self.table}: up to date ({self.seconds:.2f} s)"
+        rows = "view" if self.rows is None else f"{self.rows:,} rows"
+        batches = "" if self.batches is None else f" of {self.batches:,} batches"
+        reason = f", as a whole: {self.reason}" if self.reason else ""
+        return f"{self.table}: {rows}{batches} in {self.seconds:.2f} s{reason}"
 
 
 @dataclass
@@ -37,6 +49,10 @@ class Run:
         started_at: Its start, UTC.
         writes: What its saves did, in order.
         notices: What its user should be told at the end.
+        full_refresh: Whether tables are written as a whole even where they are up to date.
+        verify: Whether the content of raw files is hashed even where nothing points to a change.
+        allow_removal: Whether raw files may go away in numbers.
+        take_over: Whether the marts of another lake may be replaced by this one's.
         lock_timeout_seconds: How long it waits for another process that holds the warehouse.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
     """
@@ -45,6 +61,10 @@ class Run:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     writes: list[WriteReport] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    full_refresh: bool = False
+    verify: bool = False
+    allow_removal: bool = False
+    take_over: bool = False
     lock_timeout_seconds: float = 60
     catalog: Any = None
 

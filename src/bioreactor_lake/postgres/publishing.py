@@ -25,9 +25,8 @@ import psycopg
 import pyarrow as pa
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.postgres.holdings import STATE_SCHEMA
 from bioreactor_lake.sql import literal, quote
-
-STATE_SCHEMA = "lake"
 
 
 @dataclass(frozen=True)
@@ -81,19 +80,14 @@ def publish(
         psycopg.Error: As Postgres says; nothing was published.
     """
     execute = connection.execute
-    execute("SELECT pg_advisory_xact_lock(%s)", [_lock_key(mart)])
-    _ensure_parent(connection, mart)
+    ensure_mart(connection, mart)
     fresh = f"{quote(STATE_SCHEMA)}.{quote(_fresh_name(connection, mart))}"
     columns = ", ".join(f"{quote(name)} {kind}" for name, kind in mart.columns.items())
     execute(f"CREATE TABLE {fresh} ({columns})")
     sent = _copy(connection, fresh, read())
     (found,) = execute(f"SELECT count(*) FROM {fresh}").fetchone() or (0,)
     if found != sent:
-        raise LakeError(
-            f"{sent:,} rows were sent to {mart.schema}.{mart.name}, but Postgres holds {found:,}.",
-            kept="The old mart is in place.",
-            next_step="Run again: kedro run --pipeline marts. If it happens twice, look for triggers or rules.",
-        )
+        raise _lost(mart, sent, found)
     execute(f"ALTER TABLE {fresh} ADD PRIMARY KEY ({_list(mart.key)})")
     for index in mart.indexes:
         execute(f"CREATE INDEX ON {fresh} ({_list(index)})")
@@ -102,7 +96,54 @@ def publish(
     return sent
 
 
-def _ensure_parent(connection: psycopg.Connection[Any], mart: MartTable) -> None:
+def lock(connection: psycopg.Connection[Any], mart: MartTable) -> None:
+    """Wait until no other publish of the mart is under way; held until the transaction ends."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_key(mart)])
+
+
+def count_rows(connection: psycopg.Connection[Any], mart: MartTable) -> int | None:
+    """Rows of a mart, or None if it is not there."""
+    if connection.execute("SELECT to_regclass(%s)", [mart.qualified]).fetchone() == (None,):
+        return None
+    (rows,) = connection.execute(f"SELECT count(*) FROM {mart.qualified}").fetchone() or (0,)
+    return int(rows)
+
+
+def publish_batches(
+    connection: psycopg.Connection[Any],
+    mart: MartTable,
+    read: Callable[[], pa.RecordBatchReader],
+    touched: Sequence[str],
+) -> int:
+    """Replace the rows of some batches in the connection's transaction, which the caller commits.
+
+    Args:
+        connection: To the database of the marts.
+        mart: What is published; it is there.
+        read: Opens the stream of the rows of those batches.
+        touched: The batches whose rows are replaced; those that the stream lacks are deleted.
+
+    Returns:
+        The number of rows written.
+
+    Raises:
+        LakeError: Rows were lost on the way; nothing was published.
+        psycopg.Error: As Postgres says; nothing was published.
+    """
+    execute = connection.execute
+    columns = ", ".join(f"{quote(name)} {kind}" for name, kind in mart.columns.items())
+    execute(f"CREATE TEMPORARY TABLE incoming ({columns}) ON COMMIT DROP")
+    sent = _copy(connection, "incoming", read(), options="FORMAT binary")
+    execute(f"DELETE FROM {mart.qualified} WHERE {quote(mart.key[0])} = ANY(%s)", [list(touched)])
+    names = _list(list(mart.columns))
+    written = execute(f"INSERT INTO {mart.qualified} ({names}) SELECT {names} FROM incoming").rowcount
+    if written != sent:
+        raise _lost(mart, sent, written)
+    return sent
+
+
+def ensure_mart(connection: psycopg.Connection[Any], mart: MartTable) -> None:
+    """Create the mart, or give it the columns and comments that it should have."""
     execute = connection.execute
     for schema in (mart.schema, STATE_SCHEMA):
         if execute("SELECT to_regnamespace(%s)", [quote(schema)]).fetchone() == (None,):
@@ -142,13 +183,27 @@ def _follow_columns(connection: psycopg.Connection[Any], mart: MartTable) -> Non
         connection.execute(f"ALTER TABLE {mart.qualified} {', '.join(changes)}")
 
 
-def _copy(connection: psycopg.Connection[Any], table: str, reader: pa.RecordBatchReader) -> int:
+def _lost(mart: MartTable, sent: int, found: int) -> LakeError:
+    return LakeError(
+        f"{sent:,} rows were sent to {mart.schema}.{mart.name}, but Postgres holds {found:,}.",
+        kept="The old mart is in place.",
+        next_step="Run again: kedro run --pipeline marts. If it happens twice, look for triggers or rules.",
+    )
+
+
+def _copy(
+    connection: psycopg.Connection[Any],
+    table: str,
+    reader: pa.RecordBatchReader,
+    *,
+    options: str = "FORMAT binary, FREEZE",
+) -> int:
     encoder = pgpq.ArrowToPostgresBinaryEncoder(reader.schema)
     columns = ", ".join(map(quote, reader.schema.names))
     sent = 0
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT binary, FREEZE)") as copy,
+        cursor.copy(f"COPY {table} ({columns}) FROM STDIN WITH ({options})") as copy,
     ):
         copy.write(encoder.write_header())
         for batch in reader:

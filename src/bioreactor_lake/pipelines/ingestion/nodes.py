@@ -20,8 +20,10 @@ from bioreactor_lake.pipelines.staging.nodes import interpret
 class RawFiles(Protocol):
     """Files that can be looked into."""
 
-    def inspect(self, summarise: Callable[[ir.Table], ir.Table]) -> ir.Table:
-        """Apply a summary to the rows of every file. Grain: one row per file."""
+    def inspect(
+        self, summarise: Callable[[ir.Table], ir.Table], *, rules: str, variant: Callable[[str], str]
+    ) -> ir.Table:
+        """Apply a summary to the rows of every file that changed. Grain: one row per file."""
 
 
 def inspect_raw_files(raw_folder: RawFiles, reading: Mapping[str, Any]) -> ir.Table:
@@ -38,7 +40,7 @@ def inspect_raw_files(raw_folder: RawFiles, reading: Mapping[str, Any]) -> ir.Ta
     def summarise(file: ir.Table) -> ir.Table:
         return summarise_files(interpret(read_with_partition_conflicts(file, rules)))
 
-    found = raw_folder.inspect(summarise)
+    found = raw_folder.inspect(summarise, rules=repr(rules), variant=rules.zone_of)
     return found.mutate(status=_.reason.isnull().ifelse("accepted", "quarantined"))
 
 

@@ -95,6 +95,11 @@ class ReadingRules:
         folded = _fold(name)
         return next((column for column, names in self._spellings() if folded in map(_fold, names)), None)
 
+    def zone_of(self, path: str) -> str:
+        """The zone declared for a file by its path, or nothing where it is that of all files."""
+        declared = [prefix for prefix in self.time_zones if path.startswith(prefix)]
+        return self.time_zones[max(declared, key=len)] if declared else ""
+
     def _spellings(self) -> Iterable[tuple[str, tuple[str, ...]]]:
         return ((column, (column, *self.synonyms.get(column, ()))) for column in REQUIRED + OPTIONAL)
 

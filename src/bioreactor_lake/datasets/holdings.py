@@ -1,0 +1,197 @@
+"""What each relation of the warehouse holds of each batch: fingerprints, and which of them are out of date.
+
+`lake_state.relations` keeps the logic that a relation was last written with, `lake_state.held` the fingerprint and row
+count of every batch of a table, written in the transaction that writes its rows. A view holds whatever its upstreams
+hold, so its fingerprints are computed. The rule is one for all:
+
+    expected(table, batch) = hash(logic(table), for each upstream the fingerprint that it holds for the batch)
+
+A batch is stale where held and expected differ. A crash, a restored backup, a skipped run or a changed node needs no
+other rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.types as ir
+
+from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.locality import is_keyed
+from bioreactor_lake.lake.logic import leaves, name_leaf
+from bioreactor_lake.sql import literal, quote
+
+_EXPECTED = "temp.main.expected_batches"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs between what a table holds and what it should hold.
+
+    Args:
+        stale: Batches to write, in order.
+        gone: Batches to delete.
+        total: Batches that the table should hold.
+    """
+
+    stale: tuple[str, ...]
+    gone: tuple[str, ...]
+    total: int
+
+    def __bool__(self) -> bool:
+        return bool(self.stale or self.gone)
+
+
+def ensure(backend: Any) -> None:
+    """Create the tables of the state if they are not there."""
+    backend.raw_sql("CREATE SCHEMA IF NOT EXISTS lake_state")
+    backend.raw_sql(
+        "CREATE TABLE IF NOT EXISTS lake_state.relations (name VARCHAR, kind VARCHAR, logic VARCHAR, "
+        "upstreams VARCHAR[], reference_tables VARCHAR[], run_id VARCHAR, written_at TIMESTAMP)"
+    )
+    backend.raw_sql(
+        "CREATE TABLE IF NOT EXISTS lake_state.held (name VARCHAR, batch_id VARCHAR, fingerprint VARCHAR, rows BIGINT)"
+    )
+    # What the view of the raw files was made for: files that it does not read yet are not held.
+    backend.raw_sql("CREATE TABLE IF NOT EXISTS lake_state.raw_branches (schema_id VARCHAR, rules_hash VARCHAR)")
+
+
+def logic_of(backend: Any, name: str) -> str | None:
+    """The logic that a relation was last written with, or None."""
+    found = backend.raw_sql(f"SELECT logic FROM lake_state.relations WHERE name = {literal(name)}").fetchone()
+    return None if found is None else str(found[0])
+
+
+def remember_relation(backend: Any, name: str, kind: str, logic: str, table: ir.Table, run_id: str | None) -> None:
+    """Keep the logic and the upstreams of a relation; part of the transaction that writes it."""
+    backend.raw_sql(f"DELETE FROM lake_state.relations WHERE name = {literal(name)}")
+    keyed = ", ".join(literal(name_leaf(leaf)) for leaf in leaves(table) if is_keyed(leaf))
+    others = ", ".join(literal(name_leaf(leaf)) for leaf in leaves(table) if not is_keyed(leaf))
+    backend.raw_sql(
+        f"INSERT INTO lake_state.relations VALUES ({literal(name)}, {literal(kind)}, {literal(logic)}, [{keyed}], "
+        f"[{others}], {'NULL' if run_id is None else literal(run_id)}, make_timestamp(epoch_us(now())))"
+    )
+
+
+def expect(backend: Any, table: ir.Table, logic: str) -> None:
+    """Compute which fingerprints a table should hold, into a temporary table."""
+    keyed = [name_leaf(leaf) for leaf in leaves(table) if is_keyed(leaf)]
+    others = [name_leaf(leaf) for leaf in leaves(table) if not is_keyed(leaf)]
+    query = _combine(backend, keyed, others, logic)
+    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE expected_batches AS {query}")
+
+
+def changes(backend: Any, held: str) -> Changes:
+    """Compare the expected fingerprints with held ones.
+
+    Args:
+        backend: The warehouse, after `expect`.
+        held: A query for `batch_id, fingerprint`.
+    """
+    stale = _column(
+        backend,
+        f"SELECT e.batch_id FROM {_EXPECTED} AS e LEFT JOIN ({held}) AS h USING (batch_id) "
+        "WHERE h.fingerprint IS DISTINCT FROM e.fingerprint ORDER BY 1",
+    )
+    gone = _column(
+        backend, f"SELECT batch_id FROM ({held}) AS h ANTI JOIN {_EXPECTED} AS e USING (batch_id) ORDER BY 1"
+    )
+    (total,) = backend.raw_sql(f"SELECT count(*) FROM {_EXPECTED}").fetchone()
+    return Changes(stale, gone, int(total))
+
+
+def expected(backend: Any, batches: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Batch and fingerprint as computed by `expect`, for some batches or, given None, for all."""
+    rows: list[tuple[str, str]] = backend.raw_sql(f"SELECT batch_id, fingerprint FROM {_EXPECTED}").fetchall()
+    if batches is None:
+        return rows
+    wanted = set(batches)
+    return [row for row in rows if row[0] in wanted]
+
+
+def held_rows(name: str) -> str:
+    """A query for the state of a table."""
+    return f"SELECT batch_id, fingerprint, rows FROM lake_state.held WHERE name = {literal(name)}"
+
+
+def remember_batches(backend: Any, name: str, qualified: str, batches: str | None) -> None:
+    """Take over the expected fingerprints of what was written; part of the transaction that writes it.
+
+    Args:
+        backend: The warehouse, after `expect`.
+        name: The table.
+        qualified: The same, quoted.
+        batches: A relation of the `batch_id` that were written or deleted; None for all.
+    """
+    among = "" if batches is None else f" AND batch_id IN (SELECT batch_id FROM {batches})"
+    backend.raw_sql(f"DELETE FROM lake_state.held WHERE name = {literal(name)}{among}")
+    rows = f"SELECT batch_id, count(*) AS rows FROM {qualified} WHERE true{among} GROUP BY batch_id"
+    backend.raw_sql(
+        f"INSERT INTO lake_state.held SELECT {literal(name)}, batch_id, fingerprint, coalesce(rows, 0) "
+        f"FROM {_EXPECTED} LEFT JOIN ({rows}) USING (batch_id) WHERE true{among}"
+    )
+
+
+def held_by(backend: Any, name: str) -> str:
+    """A query for the `batch_id, fingerprint` that a relation holds now.
+
+    Raises:
+        LakeError: The relation was not written by the lake.
+    """
+    found = backend.raw_sql(
+        f"SELECT kind, logic, upstreams, reference_tables FROM lake_state.relations WHERE name = {literal(name)}"
+    ).fetchone()
+    if found is None:
+        raise LakeError(
+            f"{name} has batches, but the lake did not write it, so it cannot know when it changes.",
+            next_step="Write it by a node, or give its batch_id column another name.",
+        )
+    kind, logic, upstreams, others = found
+    if kind == "raw":
+        return (
+            "SELECT b.batch_id, md5(string_agg(content_hash || ':' || rules_hash, ',' "
+            "ORDER BY content_hash, rules_hash)) AS fingerprint "
+            "FROM raw.files AS f, unnest(f.batch_ids) AS b (batch_id) WHERE f.status = 'accepted' AND "
+            "(f.schema_id, split_part(f.rules_hash, '-', 1)) IN "
+            "(SELECT (schema_id, rules_hash) FROM lake_state.raw_branches) GROUP BY b.batch_id"
+        )
+    if kind == "table":
+        return f"SELECT batch_id, fingerprint FROM lake_state.held WHERE name = {literal(name)}"
+    return _combine(backend, upstreams, others, logic)
+
+
+def raw_files_of(backend: Any, batches: Sequence[str]) -> list[str] | None:
+    """Accepted raw files that hold some batches, or None where that is more than a fifth of all."""
+    listed = ", ".join(map(literal, batches))
+    paths = _column(
+        backend,
+        f"SELECT path FROM raw.files WHERE status = 'accepted' AND list_has_any(batch_ids, [{listed}]) ORDER BY path",
+    )
+    (total,) = backend.raw_sql("SELECT count(*) FROM raw.files WHERE status = 'accepted'").fetchone()
+    return list(paths) if len(paths) <= max(20, total / 5) else None
+
+
+def _combine(backend: Any, keyed: Sequence[str], others: Sequence[str], logic: str) -> str:
+    """A query for the fingerprints of a relation from those of its upstreams and the content of other tables."""
+    fixed = "|".join([logic, *(_content(backend, name) for name in others)])
+    joined = " FULL JOIN ".join(
+        f"({held_by(backend, name)}) AS u{number}" + (" USING (batch_id)" if number else "")
+        for number, name in enumerate(keyed)
+    )
+    held = ", ".join(f"coalesce(u{number}.fingerprint, '-')" for number in range(len(keyed)))
+    return f"SELECT batch_id, md5(concat_ws('|', {literal(fixed)}, {held})) AS fingerprint FROM {joined}"
+
+
+def _content(backend: Any, name: str) -> str:
+    """The content of a table without batches: a change in it makes everything above stale."""
+    schema, _, table = name.partition(".")
+    (content,) = backend.raw_sql(
+        f"SELECT count(*) || ':' || coalesce(bit_xor(hash(t)), 0) FROM {quote(schema)}.{quote(table)} AS t"
+    ).fetchone()
+    return f"{name}:{content}"
+
+
+def _column(backend: Any, query: str) -> tuple[str, ...]:
+    return tuple(row[0] for row in backend.raw_sql(query).fetchall())

@@ -1,0 +1,42 @@
+"""A last look at the raw files that a save has read, before it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+
+from bioreactor_lake.datasets.found_files import current_key
+from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.logic import leaves
+from bioreactor_lake.lake.narrowing import SOURCE_FILE
+from bioreactor_lake.sql import literal
+
+
+def confirm_raw_files(backend: Any, data: ir.Table, batches: Sequence[str] | None) -> None:
+    """Compare the files that an expression reads with what they were when they were inspected.
+
+    Args:
+        backend: The warehouse, in the transaction that wrote.
+        data: The expression; nothing is looked at unless it reads raw files.
+        batches: The batches that were read; None for all.
+
+    Raises:
+        LakeError: A file is another one now; the transaction has to be rolled back.
+    """
+    if not any(SOURCE_FILE in leaf.schema for leaf in leaves(data)):
+        return
+    among = "" if batches is None else f"AND list_has_any(batch_ids, [{', '.join(map(literal, batches))}])"
+    rows = backend.raw_sql(
+        "SELECT k.location, k.size_bytes, k.mtime_ns, k.ctime_ns, k.inode FROM raw.files AS f "
+        f"JOIN lake_state.file_keys AS k USING (path) WHERE f.status = 'accepted' {among}"
+    ).fetchall()
+    for location, *key in rows:
+        if current_key(Path(location)) != tuple(key):
+            raise LakeError(
+                f"The raw file {location} changed since it was inspected.",
+                kept="The table is as it was.",
+                next_step="Take it in again: kedro run --pipeline ingestion, then run the other layers.",
+            )
