@@ -5,7 +5,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 
 from bioreactor_lake.postgres.embedded import EmbeddedServer
@@ -21,10 +23,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, server: str) -> dict[str, str]:
+def new_database(server: str) -> Callable[[], str]:
+    def create() -> str:
+        name = f"lake_{uuid4().hex[:8]}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"{server.rpartition('/')[0]}/{name}"
+
+    return create
+
+
+@pytest.fixture
+def environment(tmp_path: Path, new_database: Callable[[], str]) -> dict[str, str]:
     return os.environ | {
         "BIOREACTOR_LAKE_WAREHOUSE": str(tmp_path / "lake.duckdb"),
-        "BIOREACTOR_LAKE_POSTGRES_URL": server,
+        "BIOREACTOR_LAKE_POSTGRES_URL": new_database(),
         "DO_NOT_TRACK": "1",
         "COLUMNS": "200",
     }

@@ -36,7 +36,7 @@ def contents(warehouse: str, url: str) -> dict[str, pd.DataFrame]:
     return found
 
 
-def test_four_processes_give_what_one_run_gives(kedro, environment, tmp_path, monkeypatch) -> None:
+def test_four_processes_give_what_one_run_gives(kedro, environment, new_database, tmp_path, monkeypatch) -> None:
     whole = kedro("run")
     assert whole.returncode == 0, whole.stderr
     assert "6 batches in the marts" in whole.stdout
@@ -45,14 +45,15 @@ def test_four_processes_give_what_one_run_gives(kedro, environment, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     expected = contents(environment["BIOREACTOR_LAKE_WAREHOUSE"], environment["BIOREACTOR_LAKE_POSTGRES_URL"])
 
-    apart = str(tmp_path / "apart.duckdb")
+    url, apart = new_database(), str(tmp_path / "apart.duckdb")
     refusal = kedro("run", "--pipeline", "curated", BIOREACTOR_LAKE_WAREHOUSE=apart)
     assert refusal.returncode == 1
     assert "staging.stg_bioreactor is not there yet" in refusal.stderr
     assert "kedro run --pipeline staging" in refusal.stderr
     for layer in ("ingestion", "staging", "curated", "marts"):
-        assert kedro("run", "--pipeline", layer, BIOREACTOR_LAKE_WAREHOUSE=apart).returncode == 0
-    found = contents(apart, environment["BIOREACTOR_LAKE_POSTGRES_URL"])
+        there = {"BIOREACTOR_LAKE_WAREHOUSE": apart, "BIOREACTOR_LAKE_POSTGRES_URL": url}
+        assert kedro("run", "--pipeline", layer, **there).returncode == 0
+    found = contents(apart, url)
     for table, rows in expected.items():
         assert len(rows) or table == "staging.rejected_readings"
         pd.testing.assert_frame_equal(found[table], rows, rtol=1e-9)
@@ -137,3 +138,13 @@ def test_unreachable_postgres_leaves_the_warehouse_valid(kedro, environment) -> 
     with duckdb.connect(environment["BIOREACTOR_LAKE_WAREHOUSE"], read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM curated.dim_batch").fetchone() == (6,)
     assert kedro("run", "--pipeline", "marts").returncode == 0
+
+
+def test_two_lakes_do_not_publish_into_one_database_unknowingly(kedro, environment, tmp_path) -> None:
+    assert kedro("run").returncode == 0
+    other = {"BIOREACTOR_LAKE_WAREHOUSE": str(tmp_path / "other" / "lake.duckdb")}
+    refused = kedro("run", **other)
+    assert refused.returncode == 1
+    assert "belong to another lake" in refused.stderr
+    assert kedro("run", "--pipeline", "marts", "--params", "take_over=true", **other).returncode == 0
+    assert kedro("run", "--pipeline", "marts").returncode == 1

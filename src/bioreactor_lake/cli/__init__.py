@@ -2,6 +2,7 @@
 
 import click
 
+from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
 from bioreactor_lake.cli.run import run
 from bioreactor_lake.cli.simulate import simulate
@@ -14,10 +15,11 @@ def cli() -> None:
 
 @cli.group()
 def lake() -> None:
-    """Look after the lake: its database and sample data."""
+    """Look after the lake: its plans, its database and sample data."""
 
 
 cli.add_command(run)
+lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(psql)
 lake.add_command(simulate)

@@ -35,7 +35,7 @@ def run(**options: Any) -> None:
     from bioreactor_lake.lake.runs import running
     from bioreactor_lake.postgres.database import release_embedded
 
-    with running() as this_run, _exit_codes():
+    with running() as this_run, exit_codes():
         try:
             _check(options)
             try:
@@ -72,7 +72,7 @@ def _check(options: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _exit_codes() -> Iterator[None]:
+def exit_codes() -> Iterator[None]:
     """Turn errors and signals into the message and exit code that schedulers and people rely on."""
     received: list[int] = []
 

@@ -12,7 +12,7 @@ other rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,12 +75,23 @@ def remember_relation(backend: Any, name: str, kind: str, logic: str, table: ir.
     )
 
 
-def expect(backend: Any, table: ir.Table, logic: str) -> None:
-    """Compute which fingerprints a table should hold, into a temporary table."""
+def expect(backend: Any, table: ir.Table, logic: str, assume: Mapping[str, str] | None = None) -> None:
+    """Compute which fingerprints a table should hold, into a temporary table.
+
+    Args:
+        backend: The warehouse.
+        table: The expression of the table.
+        logic: Its logic.
+        assume: For relations that are about to change, by name, a query for what they will hold.
+    """
+    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE expected_batches AS {expected_by(backend, table, logic, assume)}")
+
+
+def expected_by(backend: Any, table: ir.Table, logic: str, assume: Mapping[str, str] | None = None) -> str:
+    """A query for the `batch_id, fingerprint` that an expression's table should hold; arguments as for `expect`."""
     keyed = [name_leaf(leaf) for leaf in leaves(table) if is_keyed(leaf)]
     others = [name_leaf(leaf) for leaf in leaves(table) if not is_keyed(leaf)]
-    query = _combine(backend, keyed, others, logic)
-    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE expected_batches AS {query}")
+    return _combine(backend, keyed, others, logic, assume or {})
 
 
 def changes(backend: Any, held: str) -> Changes:
@@ -134,12 +145,14 @@ def remember_batches(backend: Any, name: str, qualified: str, batches: str | Non
     )
 
 
-def held_by(backend: Any, name: str) -> str:
+def held_by(backend: Any, name: str, assume: Mapping[str, str] | None = None) -> str:
     """A query for the `batch_id, fingerprint` that a relation holds now.
 
     Raises:
         LakeError: The relation was not written by the lake.
     """
+    if assume and name in assume:
+        return assume[name]
     found = backend.raw_sql(
         f"SELECT kind, logic, upstreams, reference_tables FROM lake_state.relations WHERE name = {literal(name)}"
     ).fetchone()
@@ -159,7 +172,7 @@ def held_by(backend: Any, name: str) -> str:
         )
     if kind == "table":
         return f"SELECT batch_id, fingerprint FROM lake_state.held WHERE name = {literal(name)}"
-    return _combine(backend, upstreams, others, logic)
+    return _combine(backend, upstreams, others, logic, assume or {})
 
 
 def raw_files_of(backend: Any, batches: Sequence[str]) -> list[str] | None:
@@ -173,11 +186,11 @@ def raw_files_of(backend: Any, batches: Sequence[str]) -> list[str] | None:
     return list(paths) if len(paths) <= max(20, total / 5) else None
 
 
-def _combine(backend: Any, keyed: Sequence[str], others: Sequence[str], logic: str) -> str:
+def _combine(backend: Any, keyed: Sequence[str], others: Sequence[str], logic: str, assume: Mapping[str, str]) -> str:
     """A query for the fingerprints of a relation from those of its upstreams and the content of other tables."""
     fixed = "|".join([logic, *(_content(backend, name) for name in others)])
     joined = " FULL JOIN ".join(
-        f"({held_by(backend, name)}) AS u{number}" + (" USING (batch_id)" if number else "")
+        f"({held_by(backend, name, assume)}) AS u{number}" + (" USING (batch_id)" if number else "")
         for number, name in enumerate(keyed)
     )
     held = ", ".join(f"coalesce(u{number}.fingerprint, '-')" for number in range(len(keyed)))

@@ -152,6 +152,26 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         batches = changes.total if touched is None else len(touched)
         return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "")
 
+    def plan(self, data: ir.Table, assume: Mapping[str, str]) -> tuple[holdings.Changes, str | None]:
+        """What a save would publish: the batches that differ, and why all would be published if so.
+
+        Args:
+            data: The expression.
+            assume: What relations that are about to change will hold, see `holdings.expect`.
+        """
+        backend, logic, mart = warehouse.connect(self._config), hash_logic(data), self._mart(data.schema())
+        holdings.expect(backend, data, logic, assume)
+
+        def look(connection: psycopg.Connection[Any]) -> tuple[holdings.Changes, str | None]:
+            known = connection.execute("SELECT to_regclass('lake.held')").fetchone() != (None,)
+            held = state.held(connection, self.qualified_name) if known else []
+            self._bring_held(backend, held)
+            changes = holdings.changes(backend, "SELECT batch_id, fingerprint FROM held_by_mart")
+            reason = self._why_whole(connection, mart, data, logic, changes, sum(rows for *_, rows in held))
+            return changes, reason if known else "it was not published yet"
+
+        return self.database.attempt(look, what=f"Looking at {self.qualified_name}", kept="")
+
     def _why_whole(
         self,
         connection: psycopg.Connection[Any],

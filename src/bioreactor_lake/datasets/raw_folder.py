@@ -304,7 +304,7 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
     def load(self) -> RawFolder:
         """The folder as it is now."""
         run = current_run()
-        backend = warehouse.connect(self._config, write=True)
+        backend = warehouse.connect(self._config)
         return RawFolder(self._path, self._ignore, backend, verify=run is not None and run.verify)
 
     def save(self, data: None) -> None:

@@ -260,6 +260,18 @@ class MaterialisedDataset(WarehouseDataset):
         confirm_raw_files(backend, data, changes.stale if reason is None else None)
         return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "")
 
+    def plan(self, data: ir.Table, assume: Mapping[str, str]) -> tuple[holdings.Changes, str | None]:
+        """What a save would write: the batches that differ, and why all would be written if so.
+
+        Args:
+            data: The expression.
+            assume: What relations that are about to change will hold, see `holdings.expect`.
+        """
+        backend, logic = self.connection, hash_logic(data)
+        holdings.expect(backend, data, logic, assume)
+        changes = holdings.changes(backend, holdings.held_rows(self.qualified_name))
+        return changes, self._why_whole(backend, data, logic, changes)
+
     def _why_whole(self, backend: Any, data: ir.Table, logic: str, changes: holdings.Changes) -> str | None:
         """Why all batches have to be written, or None."""
         if not self._exists():

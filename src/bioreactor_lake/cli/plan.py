@@ -1,0 +1,56 @@
+"""`kedro lake plan`: what the next run would do, and why, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import click
+from kedro.framework.cli.utils import env_option
+
+_SHOWN = 10
+
+
+@click.command()
+@env_option
+def plan(env: str | None) -> None:
+    """Say what the next run would do, and why, without doing it."""
+    from kedro.framework.project import pipelines
+    from kedro.framework.session import KedroSession
+
+    from bioreactor_lake.cli.run import exit_codes
+    from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.datasets.planning import plan_run
+    from bioreactor_lake.postgres.database import release_embedded
+
+    with exit_codes():
+        try:
+            with KedroSession.create(project_path=Path.cwd(), env=env, save_on_close=False) as session:
+                catalog = cast(KedroSession, session).load_context().catalog
+                planned = plan_run(catalog, pipelines["__default__"])
+        finally:
+            warehouse.close()
+            release_embedded()
+    _say_files(planned.files)
+    for table in planned.tables:
+        if table.up_to_date:
+            click.echo(f"{table.table}: up to date")
+            continue
+        total = "" if table.total is None else f" of {table.total:,}"
+        extent = f"as a whole: {table.reason}" if table.reason else f"{len(table.stale):,}{total} batches"
+        gone = f", {len(table.gone):,} deleted" if table.gone else ""
+        click.echo(f"{table.table}: {extent}{gone}")
+        for batch in (*table.stale, *table.gone)[:_SHOWN] if not table.reason else ():
+            click.echo(f"  {batch}: {planned.causes.get(batch, 'a table below it changed')}")
+        if not table.reason and len(table.stale) + len(table.gone) > _SHOWN:
+            click.echo(f"  and {len(table.stale) + len(table.gone) - _SHOWN:,} more")
+
+
+def _say_files(files: Mapping[str, str]) -> None:
+    if not files:
+        click.echo("raw files: as they were")
+    for path, what in list(files.items())[:_SHOWN]:
+        click.echo(f"raw file {path}: {what}")
+    if len(files) > _SHOWN:
+        click.echo(f"and {len(files) - _SHOWN:,} more raw files")

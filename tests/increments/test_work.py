@@ -1,0 +1,150 @@
+"""A run does what changed and no more."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import psycopg
+import pytest
+
+from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.lake.runs import Run, running
+from tests.increments.lake import Lake, readings
+
+
+@pytest.fixture
+def lake(tmp_path: Path, server: str) -> Lake:
+    lake = Lake(tmp_path / "lake", server)
+    for number in range(6):
+        age(lake.put(f"B-{number}.parquet", readings(f"B-{number}", number)))
+    lake.run()
+    return lake
+
+
+def age(path: Path) -> None:
+    """Make a file look old, as files are when nobody writes them; only its ctime is new."""
+    past = datetime(2026, 1, 1).timestamp()
+    os.utime(path, (past, past))
+
+
+def run(lake: Lake, *pipelines: str, **parameters: object) -> Run:
+    with running() as this_run:
+        lake.run(*pipelines, **parameters)
+        return this_run
+
+
+def batches(this_run: Run) -> dict[str, int | None]:
+    return {
+        write.table: write.batches
+        for write in this_run.writes
+        if write.table.startswith(("intermediate", "curated", "marts"))
+    }
+
+
+def test_an_idle_run_writes_no_table(lake: Lake) -> None:
+    assert set(batches(run(lake)).values()) == {0}
+
+
+def test_one_changed_file_costs_its_batch(lake: Lake) -> None:
+    age(lake.put("B-3.parquet", readings("B-3", 30)))
+    assert set(batches(run(lake)).values()) == {1}
+    lake.assert_equals_fresh_build()
+
+
+def test_a_file_that_moves_batches_costs_both(lake: Lake) -> None:
+    age(lake.put("B-3.parquet", readings("B-new", 3)))
+    assert set(batches(run(lake)).values()) == {2}
+    lake.assert_equals_fresh_build()
+
+
+def test_a_touched_or_copied_file_costs_nothing(lake: Lake) -> None:
+    (lake.raw / "B-1.parquet").touch()
+    (lake.raw / "B-2.parquet").rename(lake.raw / "renamed.parquet")
+    assert set(batches(run(lake)).values()) == {0}
+    lake.assert_equals_fresh_build()
+
+
+def test_content_that_changed_behind_equal_times_is_found_by_verify(lake: Lake) -> None:
+    target = lake.raw / "B-1.parquet"
+    with duckdb.connect(lake.warehouse) as connection:
+        connection.execute("UPDATE lake_state.file_keys SET settled = true")
+    content = target.read_bytes()
+    other = lake.raw.with_name("other.parquet")
+    lake.put("../other.parquet", readings("B-1", 9))
+    assert len(content) == other.stat().st_size
+    target.write_bytes(other.read_bytes())
+    age(target)
+    with duckdb.connect(lake.warehouse) as connection:
+        connection.execute(
+            "UPDATE lake_state.file_keys SET ctime_ns = ?, mtime_ns = ?, settled = true WHERE path = 'B-1.parquet'",
+            [target.stat().st_ctime_ns, target.stat().st_mtime_ns],
+        )
+    assert set(batches(run(lake)).values()) == {0}
+    assert set(batches(run(lake, verify=True)).values()) == {1}
+    lake.assert_equals_fresh_build()
+
+
+def test_many_files_gone_change_nothing_until_allowed(lake: Lake) -> None:
+    for number in range(3):
+        (lake.raw / f"B-{number}.parquet").unlink()
+    with pytest.raises(Exception, match="3 of 6 accepted raw files are gone"):
+        lake.run()
+    with psycopg.connect(lake.database) as connection:
+        (found,) = connection.execute("SELECT count(DISTINCT batch_id) FROM marts.mart_bioreactor_overview").fetchone()
+    assert found == 6
+    lake.run(allow_removal=True)
+    lake.assert_equals_fresh_build()
+
+
+def test_changed_rules_of_a_mart_republish_it_alone(lake: Lake) -> None:
+    written = batches(run(lake, overview={"min_readings": 3}))
+    assert written.pop("marts.mart_bioreactor_overview") == 6
+    assert set(written.values()) == {0}
+
+
+def test_changed_reading_rules_read_the_files_again(lake: Lake) -> None:
+    written = run(lake, reading={"time_zone": "Europe/Berlin"})
+    assert set(batches(written).values()) == {6}
+    assert set(batches(run(lake, reading={"time_zone": "Europe/Berlin"})).values()) == {0}
+    assert set(batches(run(lake)).values()) == {6}
+    lake.assert_equals_fresh_build()
+
+
+def test_a_mart_emptied_behind_the_lakes_back_is_published_again(lake: Lake) -> None:
+    with psycopg.connect(lake.database) as connection:
+        connection.execute("DELETE FROM marts.mart_bioreactor_timeline WHERE batch_id = 'B-2'")
+    written = batches(run(lake))
+    assert written.pop("marts.mart_bioreactor_timeline") == 6
+    assert set(written.values()) == {0}
+    lake.assert_equals_fresh_build()
+
+
+def test_a_table_changed_behind_the_lakes_back_is_built_again(lake: Lake) -> None:
+    with duckdb.connect(lake.warehouse) as connection:
+        connection.execute("DELETE FROM curated.dim_batch WHERE batch_id = 'B-2'")
+    assert batches(run(lake))["curated.dim_batch"] == 6
+    lake.assert_equals_fresh_build()
+
+
+def test_a_file_that_changes_between_the_layers_is_not_taken_for_what_it_was(lake: Lake) -> None:
+    age(lake.put("B-3.parquet", readings("B-3", 30)))
+    lake.run("ingestion")
+    lake.run("staging")
+    lake.put("B-3.parquet", readings("B-3", 31, count=9))
+    with pytest.raises(Exception, match="changed since it was inspected"):
+        lake.run("curated")
+    lake.run()
+    lake.assert_equals_fresh_build()
+
+
+def test_a_mart_of_another_lake_is_left_alone(lake: Lake, tmp_path: Path, server: str) -> None:
+    other = Lake(tmp_path / "other", server)
+    other.put("B-9.parquet", readings("B-9", 9))
+    other.database = lake.database
+    with pytest.raises(Exception, match="belong to another lake"):
+        other.run()
+    with psycopg.connect(lake.database) as connection:
+        (found,) = connection.execute("SELECT count(DISTINCT batch_id) FROM marts.mart_bioreactor_overview").fetchone()
+    assert found == 6
+    warehouse.close()
