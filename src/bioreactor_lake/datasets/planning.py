@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ibis.expr.types as ir
-from kedro.io import DataCatalog
+from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets import holdings
@@ -58,7 +58,7 @@ class RunPlan:
     causes: Mapping[str, str]
 
 
-def plan_run(catalog: DataCatalog, pipeline: Pipeline) -> RunPlan:
+def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
     """Compare what every table holds with what it would hold after a run.
 
     Files that changed are read, nothing is written.
@@ -108,7 +108,7 @@ def _plan_table(dataset: Any, expression: ir.Table, assume: dict[str, str]) -> T
     return TablePlan(dataset.qualified_name, changes.stale, changes.gone, changes.total, reason)
 
 
-def _load(catalog: DataCatalog, names: list[str]) -> dict[str, Any] | None:
+def _load(catalog: CatalogProtocol[Any, Any], names: list[str]) -> dict[str, Any] | None:
     """The inputs of a node, or None where a table is not there yet."""
     if any(isinstance(catalog[name], WarehouseDataset) and not catalog[name].exists() for name in names):
         return None
