@@ -10,7 +10,12 @@ import psycopg
 from bioreactor_lake.postgres import placement, postmaster
 
 SOURCE = Path(__file__).parents[2] / "src"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]),
+    # The project of these tests has no configuration; Kedro's default one would say so on standard output.
+    "KEDRO_LOGGING_CONFIG": str(SOURCE.parent / "conf" / "logging.yml"),
+}
 
 # Holds the server until its standard input ends.
 CLIENT = """

@@ -10,19 +10,17 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from lake import PROJECT, Lake
+from lake_under_test import PROJECT, Lake, NewLake
 
 from bioreactor_lake.postgres import placement
 from bioreactor_lake.postgres.binaries import private_bases
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
-NewLake = Callable[..., Lake]
-
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("postgres").resolve()
-    with EmbeddedServer(folder) as url:
+    with EmbeddedServer(folder, options={"fsync": "off"}) as url:
         yield url
     for base in private_bases():  # where the data is when the tests run as root
         for home in base.glob(f"{placement._key(folder)}-*"):

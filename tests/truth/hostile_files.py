@@ -12,12 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from lake import PROJECT
+from lake_under_test import PROJECT
 from raw_files import MINUTE, NOON, RawFolder, columns, damage, of
 from reference import Reading, at
 
 BERLIN = {"time_zones": {"berlin/": "Europe/Berlin"}}
-SECOND = timedelta(seconds=1)
 STYLES = (
     str,
     str.upper,
@@ -58,7 +57,7 @@ def _numbers(folder: RawFolder) -> None:
             text = None if number is None or math.isfinite(number) else spelled.get(number, "NaN")
             readings.append(raw[-1] if text is None else raw[-1]._replace(value=None, value_text=text))
     folder.add("numbers.parquet", of(raw), readings)
-    series = [Reading("numbers", "E", "series", NOON + step * 7 * SECOND, step / 7) for step in range(500)]
+    series = [Reading("numbers", "E", "series", NOON + timedelta(seconds=7 * step), step / 7) for step in range(500)]
     folder.add("numbers/twice.parquet", of(series + series), series + series)
     folder.add("numbers/more.parquet", of(series[:3]), series[:3])
 
@@ -66,7 +65,7 @@ def _numbers(folder: RawFolder) -> None:
 def _names(folder: RawFolder) -> None:
     names = (
         "it's; DROP TABLE x --", 'a "quoted" one', "100 %s %(x)s", "[red]bold[/red]", "two\nlines", "back\\slash",
-        "{curly}", "Zürich/β-λ 標籤 🧫", "case", "CASE", "\ufefftab\tinside", "null", "None", "*", "x" * 300,
+        "{curly}", "Zürich/β-λ 標籤 🧫", "case", "CASE", "\ufefftab\tinside", "null", "None", "*", "x" * 200,
     )  # fmt: skip
     readings = [Reading(name, name, name, NOON, 1.0, site=name, unit=name, quality=name) for name in names]
     folder.add("it's [1] {a,b} *?;\n%20 100%.parquet", of(readings), readings)
@@ -214,6 +213,9 @@ def _rejects(folder: RawFolder) -> None:
     for name, text in itertools.product(("batch_id", "equipment_id", "tag"), (None, "", "  ", "\0")):
         rows.append({**good, name: text})
         rejects.append({**seen, name: None, "reason": f"{name} is missing"})
+    for name in ("batch_id", "equipment_id", "tag"):
+        rows.append({**good, name: "y" * 201})
+        rejects.append({**seen, name: "y" * 201, "reason": f"{name} is longer than 200 characters"})
     for text in ("yesterday", "2025-02-30", "1748779200000", "infinity", "10000-01-01"):
         rows.append({**good, "ts": text})
         rejects.append({**seen, "ts": None, "ts_text": text, "reason": unread})

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-import lake
+import lake_under_test as lake
 
 Row = dict[str, Any]
 Table = dict[tuple[Any, ...], Row]

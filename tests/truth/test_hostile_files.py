@@ -15,8 +15,7 @@ from pathlib import Path
 import hostile_files
 import pytest
 import reference
-from conftest import NewLake
-from lake import DIM, FACT, LAYERS, MARTS, REJECTS, SERIES, STAGING, Lake
+from lake_under_test import DIM, FACT, LAYERS, MARTS, REJECTS, SERIES, STAGING, Lake, NewLake
 from raw_files import RawFolder
 
 READING = ("batch_id", "equipment_id", "site", "tag", "ts", "value", "value_text", "unit", "quality", "source_file")

@@ -13,8 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 import reference
-from conftest import NewLake
-from lake import LAYERS, MARTS, OVERVIEW, REJECTS, STAGING, TIMELINE, Lake
+from lake_under_test import DIM, FACT, LAYERS, MARTS, OVERVIEW, REJECTS, STAGING, TIMELINE, Lake, NewLake
 from test_sample import readings_of
 
 # As in the README, with FILE and the raw folder filled in. The type is named because DuckDB may otherwise take the
@@ -92,9 +91,18 @@ def test_the_timeline_in_postgres(known: Known) -> None:
         assert reference.mean(means) == pytest.approx(tag["mean_of_5min_means"], rel=1e-9, abs=tolerance)
 
 
-def test_every_number_of_every_table(known: Known) -> None:
-    for table, expected in reference.tables(readings_of(known.folder)).items():
-        reference.assert_table(known.lake.rows(table), expected, reference.KEYS[table])
+def test_every_number_of_the_tables_per_batch(known: Known) -> None:
+    readings = readings_of(known.folder)
+    dim, fact = reference.batches(readings), reference.statistics(readings)
+    reference.assert_table(known.lake.rows(DIM), dim, reference.DIM_KEY)
+    reference.assert_table(known.lake.rows(FACT), fact, reference.FACT_KEY)
+    reference.assert_table(known.lake.rows(OVERVIEW), reference.overview(dim, fact), reference.FACT_KEY)
+
+
+def test_every_number_of_the_measured_series(pioreactor: Known) -> None:
+    # The simulated one is a reading every 12 minutes: each bucket holds one.
+    for table, expected in reference.tables(readings_of(pioreactor.folder)).items():
+        reference.assert_table(pioreactor.lake.rows(table), expected, reference.KEYS[table])
 
 
 def _truth(folder: Path) -> dict[str, Any]:

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import reference
-from conftest import NewLake
-from lake import LAYERS, MARTS, PROJECT, REJECTS, STAGING, Lake
+from lake_under_test import LAYERS, MARTS, PROJECT, REJECTS, STAGING, Lake, NewLake
 from reference import Reading
 
 SAMPLE = PROJECT / "data" / "01_raw" / "bioreactor"

@@ -13,9 +13,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import NewLake
 from kedro.framework.session import KedroSession
-from lake import DIM, LAYERS, MARTS, OVERVIEW, PROJECT, REJECTS, STAGING, Lake
+from lake_under_test import DIM, LAYERS, MARTS, OVERVIEW, PROJECT, REJECTS, STAGING, Lake, NewLake
 from raw_files import NOON, RawFolder, columns, damage
 from reference import Reading
 
@@ -82,6 +81,12 @@ def test_naive_and_aware_times_in_one_lake(folder: RawFolder, outcome: Outcome) 
     assert outcome()["aware.parquet"]["ts_min"] == NOON
 
 
+def test_columns_that_hold_nothing_at_all(folder: RawFolder, outcome: Outcome) -> None:
+    nothing = pa.nulls(1)  # pandas writes an empty column of objects like this
+    folder.add("nothing.parquet", columns(value=nothing, site=nothing, unit=nothing))
+    assert outcome()["nothing.parquet"]["rows_accepted"] == 1
+
+
 @pytest.mark.parametrize(
     ("unit", "seconds", "kinds"),
     [("s", 1748779200, ("int32", "uint32", "int64", "uint64")), ("ms", 86400, ("int32", "uint32", "int64", "uint64"))],
@@ -91,7 +96,7 @@ def test_numeric_times_of_any_integer_type(
 ) -> None:
     number = seconds * {"s": 1, "ms": 1000}[unit]
     for kind in kinds:
-        folder.add(f"{kind}.parquet", columns(ts=pa.array([number], kind)))
+        folder.add(f"{kind}.parquet", columns(2, ts=pa.array([number, np.iinfo(kind).max], kind)))
     moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
     assert {path: row["ts_min"] for path, row in outcome(epoch_unit=unit).items()} == {
         f"{kind}.parquet": moment for kind in kinds

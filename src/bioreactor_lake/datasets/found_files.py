@@ -58,7 +58,14 @@ def find_files(root: Path, ignore: Sequence[str]) -> list[FoundFile]:
             ) from error
 
     files = []
+    seen: set[tuple[int, int]] = set()
     for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        stat = Path(folder).stat()
+        if (stat.st_dev, stat.st_ino) in seen:
+            # A link that leads back into the folder.
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         for name in sorted(names):
             if name.startswith((".", "_")) or any(fnmatch.fnmatch(name, pattern) for pattern in ignore):

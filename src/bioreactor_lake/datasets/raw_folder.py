@@ -22,6 +22,7 @@ from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.found_files import FoundFile, current_key, find_files
 from bioreactor_lake.datasets.parquet_rows import list_paths, partition_keys, select_rows
 from bioreactor_lake.datasets.preview import show_reason, show_rows
+from bioreactor_lake.datasets.tables import schema_of
 from bioreactor_lake.errors import LakeError, NothingToIngest
 from bioreactor_lake.lake.runs import current_run
 from bioreactor_lake.sql import literal
@@ -172,7 +173,13 @@ class RawFolder:
                 footers[footer, partition_keys(file.path)].append(file)
         groups: dict[tuple[Any, ...], list[FoundFile]] = defaultdict(list)
         for (_, keys), files in footers.items():
-            described = self._backend.raw_sql(f"DESCRIBE {select_rows(self._root, [files[0].path], keys)}").fetchall()
+            query = select_rows(self._root, [files[0].path], keys)
+            try:
+                described = self._backend.raw_sql(f"DESCRIBE {query}").fetchall()
+            except duckdb.Error as error:
+                for file in files:
+                    file.facts["reason"] = f"its columns cannot be read ({_first_line(error)}): write it again"
+                continue
             groups[tuple((name, kind) for name, kind, *_ in described), keys].extend(files)
         return [(list(schema), keys, files) for (schema, keys), files in groups.items()]
 
@@ -260,12 +267,11 @@ class _CurrentRules:
     def hash(self, schema_id: str) -> str | None:
         """The hash of the rules, or None where they no longer read such files."""
         if schema_id not in self._hashes:
-            mapper = self._backend.compiler.type_mapper
             columns = self._backend.raw_sql(
                 "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
                 f"AND schema_name = 'raw' AND table_name = {literal('parquet_' + schema_id)} ORDER BY column_index"
             ).fetchall()
-            schema = ibis.schema({name: mapper.from_string(kind) for name, kind in columns})
+            schema = schema_of(self._backend, columns)
             try:
                 self._hashes[schema_id] = hash_rules(self._backend, self._summarise, schema)
             except LakeError:

@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from kedro.io import DatasetError
@@ -95,12 +96,11 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
     def _table(self, name: str) -> ir.Table:
         """A relation by its schema in DuckDB's catalog; asking DuckDB to describe a view would open raw files."""
         backend = self.connection
-        mapper = backend.compiler.type_mapper
         rows = backend.raw_sql(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
             f"AND schema_name = {literal(self._database)} AND table_name = {literal(name)} ORDER BY column_index"
         ).fetchall()
-        schema = ibis.schema({column: mapper.from_string(kind) for column, kind in rows})
+        schema = schema_of(backend, rows)
         namespace = ops.Namespace(database=self._database)
         return ops.DatabaseTable(name=name, schema=schema, source=backend, namespace=namespace).to_expr()
 
@@ -365,6 +365,13 @@ def _next_step(error: duckdb.Error) -> str:
     if ".parquet" in text or "No files found" in text:
         return "A raw file changed or went away since it was looked at: kedro run --pipeline ingestion"
     return "Check the disk's space and the warehouse file, then run again."
+
+
+def schema_of(backend: Any, columns: Sequence[tuple[str, str]]) -> ibis.Schema:
+    """The schema of columns by their names and types as DuckDB's catalog spells them."""
+    mapper = backend.compiler.type_mapper
+    # The catalog puts quotes around the type of a Parquet column that has none.
+    return ibis.schema({name: dt.null if kind == '"NULL"' else mapper.from_string(kind) for name, kind in columns})
 
 
 def compile_typed(backend: Any, data: ir.Table) -> str:

@@ -57,6 +57,9 @@ def summarise_files(rows: ir.Table) -> ir.Table:
         ts_min=_.ts.min(where=accepted),
         ts_max=_.ts.max(where=accepted),
         partition_conflict=_.partition_conflict.max(),
+        # Every column is read, so that a damaged one is found here and not by a later layer.
+        largest=_.value.max(),
+        longest=ibis.greatest(_.value_text.length(), _.site.length(), _.unit.length(), _.quality.length()).max(),
     )
     return parts.group_by("source_file").agg(
         batch_ids=_.batch_id.collect(where=_.rows_accepted > 0, order_by=_.batch_id),
@@ -65,6 +68,8 @@ def summarise_files(rows: ir.Table) -> ir.Table:
         ts_min=_.ts_min.min(),
         ts_max=_.ts_max.max(),
         partition_conflict=_.partition_conflict.max(),
+        largest=_.largest.max(),
+        longest=_.longest.max(),
     )
 
 

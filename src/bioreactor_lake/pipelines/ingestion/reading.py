@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -21,12 +21,16 @@ REQUIRED = ("batch_id", "equipment_id", "ts", "tag", "value")
 OPTIONAL = ("site", "unit", "quality")
 TEXT = ("batch_id", "equipment_id", "site", "tag", "unit", "quality")
 PARTITION = "partition "
+TIME = dt.Timestamp(scale=6)
 
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 # 0001-01-01 .. 9999-12-31 in microseconds since 1970: what DuckDB, Postgres and Python all can hold.
 _FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
-_HAS_OFFSET = r"\d:\d\d.*([zZ]|[+-]\d{2}(:?\d{2})?)\s*$"
-_IS_DATE = r"^\s*\d{4}-\d{1,2}-\d{1,2}"
+# ISO 8601, date first: the wall clock, then perhaps a zone. What does not match as a whole is not guessed at.
+_WALL = r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)?"
+_ZONE = r" ?(?:[Zz]|[Uu][Tt][Cc]|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)"
+_NAIVE, _AWARE = f"^{_WALL}$", f"^{_WALL[:-1]}{_ZONE}$"
+_NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
 
 class UnreadableFile(LakeError):  # noqa: N818 - the outcome of an inspection, kept as the file's reason
@@ -69,25 +73,41 @@ class ReadingRules:
                         f"Parameter reading.synonyms gives {name!r} to both {other} and {column}.",
                         next_step="Remove it from one of the two in conf/*/parameters_reading.yml.",
                     )
-        for zone in (self.time_zone, *self.time_zones.values()):
-            try:
-                ZoneInfo(zone)
-            except Exception as error:
+        for zone in {self.time_zone, *self.time_zones.values()} - {"UTC"}:
+            # `localtime` would be another zone on every machine.
+            if zone not in available_timezones() - {"localtime", "posixrules", "Factory"}:
                 raise LakeError(
                     f"Parameter reading names the time zone {zone!r}, which does not exist.",
                     next_step="Use an IANA name such as Europe/Zurich.",
-                ) from error
+                )
         if self.epoch_unit not in _MICROSECONDS:
             raise LakeError(f"Parameter reading.epoch_unit is {self.epoch_unit!r}.", next_step="Use one of s, ms, us.")
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> ReadingRules:
-        """Build the rules from the parameter group ``reading``."""
+        """Build the rules from the parameter group `reading`.
+
+        Raises:
+            LakeError: A rule is not known, or its value is none that it can have.
+        """
+        if unknown := sorted(set(parameters) - {"synonyms", "time_zone", "time_zones", "epoch_unit"}):
+            raise LakeError(
+                f"Parameter reading has no rule called {', '.join(unknown)}.",
+                next_step="Use synonyms, time_zone, time_zones and epoch_unit in conf/*/parameters_reading.yml.",
+            )
+        synonyms = parameters.get("synonyms") or {}
+        for column, names in synonyms.items():
+            wrong = names if isinstance(names, str) else next((name for name in names or () if not _names(name)), None)
+            if wrong is not None:
+                raise LakeError(
+                    f"Parameter reading.synonyms.{column} has {wrong!r} where a list of names should be.",
+                    next_step=f"Write it as {column}: [one_name, other_name].",
+                )
         return cls(
-            synonyms={column: tuple(names) for column, names in parameters.get("synonyms", {}).items()},
+            synonyms={column: tuple(names or ()) for column, names in synonyms.items()},
             time_zone=parameters.get("time_zone", "UTC"),
             time_zones=dict(parameters.get("time_zones") or {}),
-            epoch_unit=parameters.get("epoch_unit", "ms"),
+            epoch_unit=parameters.get("epoch_unit") or "ms",
         )
 
     def canonical(self, name: str) -> str | None:
@@ -196,6 +216,10 @@ def _mappings(file: ir.Table, rules: ReadingRules) -> tuple[dict[str, str], dict
     return own, folders
 
 
+def _names(name: Any) -> bool:
+    return isinstance(name, str) and bool(_fold(name))
+
+
 def _fold(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
@@ -211,7 +235,7 @@ def _as_text(column: ir.Value, meaning: str) -> ir.Value:
     kind = column.type()
     if kind.is_floating():
         # pandas turns integer ids with a gap into floats: 42.0 means 42, NaN means missing.
-        whole = (column == column.floor()) & (column.abs() < 1e15)
+        whole = (column.abs() < 1e15) & (column % 1 == 0)
         return ibis.cases(
             (column.isnan(), ibis.null("string")),
             (whole, column.try_cast("int64").cast("string")),
@@ -227,43 +251,56 @@ def _as_text(column: ir.Value, meaning: str) -> ir.Value:
 def _as_number(column: ir.Value) -> tuple[ir.Value, ir.Value]:
     kind = column.type()
     if kind.is_string():
-        # DuckDB reads 1_000 as a thousand; in a lab it is a name.
-        return column.contains("_").ifelse(ibis.null("float64"), column.try_cast("float64")), column
+        # DuckDB reads more than numbers: 1_000 and +-5, say. In a lab those are names and slips.
+        text = _plain(column)
+        return text.re_search(_NUMBER).ifelse(text, None).try_cast("float64"), column
     if kind.is_numeric() or kind.is_boolean() or kind.is_null():
         return column.cast("float64"), ibis.null("string")
     raise _unreadable(column, "value", "a number, text or a boolean")
 
 
 def _as_time(column: ir.Value, source_file: ir.StringValue, rules: ReadingRules) -> tuple[ir.Value, ir.Value]:
+    """The time in UTC, and the text for one that the file holds as text or that cannot be kept."""
     kind = column.type()
     text: ir.Value = ibis.null("string")
     if kind.is_string():
-        text = column
-        # A cast to a naive timestamp ignores an offset, a cast to an aware one takes the session's zone: each is
-        # right for one of the two kinds of text only.
-        iso = column.replace(",", ".")
-        aware = _utc(iso.try_cast(dt.Timestamp(timezone="UTC")))
-        naive = _from_zone(iso.try_cast("timestamp"), source_file, rules)
+        text, plain = column, _plain(column).replace(",", ".")
         time = ibis.cases(
-            (~column.re_search(_IS_DATE), ibis.null("timestamp")), (column.re_search(_HAS_OFFSET), aware), else_=naive
+            (plain.re_search(_AWARE), _less_offset(plain)),
+            (plain.re_search(_NAIVE), _from_zone(plain.try_cast(TIME), source_file, rules)),
         )
     elif kind.is_timestamp() and kind.timezone is not None:
         time = _utc(column)
+        column = time
     elif kind.is_timestamp() or kind.is_date():
-        time = _from_zone(column.cast("timestamp(6)"), source_file, rules)
+        time = _from_zone(column.cast(TIME), source_file, rules)
     elif kind.is_numeric():
         factor = _MICROSECONDS[rules.epoch_unit]
-        inside = column.between(_FIRST_US / factor, _LAST_US / factor)
-        number = column if kind.is_integer() else column.cast("float64")
+        number = column.cast("int64") if kind.is_integer() else column.cast("float64")
+        inside = column.between(_FIRST_US // factor, _LAST_US // factor)
         time = _from_microseconds((inside.ifelse(number, None) * factor).cast("int64"))
     elif kind.is_null():
-        time = ibis.null("timestamp")
+        time = ibis.null(TIME)
     else:
         raise _unreadable(column, "ts", "a timestamp, ISO text or a number of milliseconds")
-    first, last = ibis.timestamp("0001-01-01"), ibis.timestamp("9999-12-31 23:59:59.999999")
+    kept = time.between(ibis.timestamp("0001-01-01"), ibis.timestamp("9999-12-31 23:59:59.999999"))
     if not kind.is_string():
-        text = time.between(first, last).ifelse(text, column.cast("string"))
-    return time.between(first, last).ifelse(time, None), text
+        text = kept.ifelse(text, column.cast("string"))
+    return kept.ifelse(time, None).cast(TIME), text
+
+
+def _plain(text: ir.StringValue) -> ir.StringValue:
+    """Text without the blanks and NULs that fixed-width writers pad with."""
+    return text.re_replace(r"\x00", "").strip()
+
+
+def _less_offset(text: ir.StringValue) -> ir.Value:
+    """The UTC time of ISO text with a zone, which a cast to a timestamp would pass over in silence."""
+    wall = text.re_extract(f"^({_WALL})", 1).try_cast(TIME)
+    sign = text.re_search(r"-\d{2}(:?\d{2})?$").ifelse(-1, 1)
+    hours = text.re_extract(r"[+-](\d{2})(:?\d{2})?$", 1).try_cast("int64").fill_null(0)
+    minutes = text.re_extract(r"[+-]\d{2}:?(\d{2})$", 1).try_cast("int64").fill_null(0)
+    return wall - (sign * (hours * 60 + minutes)).as_interval("m")
 
 
 def _from_zone(naive: ir.Value, source_file: ir.StringValue, rules: ReadingRules) -> ir.Value:
@@ -289,11 +326,11 @@ def _to_microseconds(aware):  # type: ignore[no-untyped-def]
     """Microseconds since 1970 of an aware timestamp."""
 
 
-@ibis.udf.scalar.builtin(name="make_timestamp", signature=((dt.int64,), dt.Timestamp()))
+@ibis.udf.scalar.builtin(name="make_timestamp", signature=((dt.int64,), TIME))
 def _from_microseconds(microseconds):  # type: ignore[no-untyped-def]
     """The naive UTC time of microseconds since 1970."""
 
 
-@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.Timestamp()), dt.Timestamp(timezone="UTC")))
+@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, TIME), dt.Timestamp(timezone="UTC")))
 def _at_zone(zone, naive):  # type: ignore[no-untyped-def]
     """The moment at which a zone's clocks show a naive time."""

@@ -11,6 +11,10 @@ READING = (
 )  # fmt: skip
 
 
+# Three keys of four bytes a character must fit into one entry of a Postgres index, 2,704 bytes.
+LONGEST_KEY = 200
+
+
 def interpret(rows: ir.Table) -> ir.Table:
     """Apply staging's rules to raw rows. Grain: one row per raw row.
 
@@ -28,6 +32,9 @@ def interpret(rows: ir.Table) -> ir.Table:
             (_.batch_id.isnull(), "batch_id is missing"),
             (_.equipment_id.isnull(), "equipment_id is missing"),
             (_.tag.isnull(), "tag is missing"),
+            (_.batch_id.length() > LONGEST_KEY, f"batch_id is longer than {LONGEST_KEY} characters"),
+            (_.equipment_id.length() > LONGEST_KEY, f"equipment_id is longer than {LONGEST_KEY} characters"),
+            (_.tag.length() > LONGEST_KEY, f"tag is longer than {LONGEST_KEY} characters"),
             (_.ts.isnull() & _.ts_text.isnull(), "ts is missing"),
             (_.ts.isnull(), "ts does not read as a time between the years 1 and 9999"),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,9 @@ class Lake:
         rows = self.query("FROM raw.files WHERE status NOT IN ('superseded', 'removed')")
         assert len({row["path"] for row in rows}) == len(rows)
         return {row["path"]: row for row in rows}
+
+
+NewLake = Callable[..., Lake]
 
 
 def _as_dicts(cursor: Any) -> list[Row]:
