@@ -105,7 +105,7 @@ class ReadingRules:
                 )
         return cls(
             synonyms={column: tuple(names or ()) for column, names in synonyms.items()},
-            time_zone=parameters.get("time_zone", "UTC"),
+            time_zone="UTC" if parameters.get("time_zone") is None else parameters["time_zone"],
             time_zones=dict(parameters.get("time_zones") or {}),
             epoch_unit=parameters.get("epoch_unit") or "ms",
         )
