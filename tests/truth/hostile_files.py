@@ -1,7 +1,5 @@
 """A folder with nearly everything that files of laboratories do wrong or differently."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from datetime import UTC, date, timedelta
@@ -76,8 +74,8 @@ def _ties(folder: RawFolder) -> None:
     tie = [Reading("tie", *key, NOON, 1.0) for key in (("Z", "t"), ("A", "t"), ("Z", "u"), ("A", "u"))]
     sites = ["Cork", "Basel", "Cork", "Basel"]
     tie = [reading._replace(site=site) for reading, site in zip(tie, sites, strict=True)]
-    most = [Reading("most", equipment, "t", NOON + MINUTE, 1.0) for equipment in "ZZZAA"]
-    most[0] = most[0]._replace(site="Cork")
+    most = [Reading("most", "Z", "t", NOON, 1.0, site="Cork")]
+    most += [Reading("most", equipment, "t", NOON + MINUTE, 1.0) for equipment in "ZZAA"]
     folder.add("ties.parquet", of(tie + most), tie + most)
 
 
@@ -158,8 +156,7 @@ def _value_types(folder: RawFolder) -> None:
     states = ["on", "1,5", "true", "1_000", "1e400", "-1e400", "0x1F", "12 mg", "NaN", "inf", "5%", "\u0661\u0662"]
     texts = {" 12.5 ": 12.5, "-1e-3": -0.001, "+7": 7.0, ".5": 0.5, "6.": 6.0, "0042": 42.0, "1E308": 1e308}
     readings = [Reading("B", "E", "t", NOON, number) for number in texts.values()]
-    readings += [Reading("B", "E", "t", NOON, None, text) for text in states]
-    readings += [Reading("B", "E", "t", NOON)] * 3
+    readings += [Reading("B", "E", "t", NOON, None, text) for text in [*states, None, None, None]]
     raw = [*texts, *states, "", "  ", None]
     folder.add("values/text.parquet", columns(len(raw), value=raw), readings)
     typed = {
@@ -201,14 +198,14 @@ def _hive(folder: RawFolder) -> None:
     folder.add_bad("batch_id=00042/number.parquet", columns(batch_id=[42]), "says batch_id=00042 .*own column says 42")
     folder.add_bad("lot=7/other.parquet", columns(batch_id=["8"]), "says batch_id=7 .*own column says 8")
     folder.add_bad("lot=7/batch_id=7/x.parquet", columns(batch_id=None), "'lot' and 'batch_id' both mean batch_id")
-    nothing = {"reason": "batch_id is missing", "equipment_id": "E", "tag": "t", "ts": NOON, "value": 1.0}
-    folder.add("batch_id=__HIVE_DEFAULT_PARTITION__/x.parquet", columns(batch_id=None), rejects=[nothing])
+    missing = {"reason": "batch_id is missing", "equipment_id": "E", "tag": "t", "ts": NOON, "value": 1.0}
+    folder.add("batch_id=__HIVE_DEFAULT_PARTITION__/x.parquet", columns(batch_id=None), rejects=[missing])
 
 
 def _rejects(folder: RawFolder) -> None:
+    unread = "ts does not read as a time between the years 1 and 9999"
     good = {"batch_id": "B", "equipment_id": "E", "tag": "t", "ts": f"{NOON}", "value": "1"}
     seen = {**good, "ts": NOON, "ts_text": f"{NOON}", "value": 1.0}
-    unread = "ts does not read as a time between the years 1 and 9999"
     rows, rejects = [good], []
     for name, text in itertools.product(("batch_id", "equipment_id", "tag"), (None, "", "  ", "\0")):
         rows.append({**good, name: text})
@@ -219,14 +216,13 @@ def _rejects(folder: RawFolder) -> None:
     for text in ("yesterday", "2025-02-30", "1748779200000", "infinity", "10000-01-01"):
         rows.append({**good, "ts": text})
         rejects.append({**seen, "ts": None, "ts_text": text, "reason": unread})
-    rows.append({**good, "ts": None})
+    rows += [{**good, "ts": None}, {**good, "batch_id": None, "value": "on", "ts": None}]
     rejects.append({**seen, "ts": None, "ts_text": None, "reason": "ts is missing"})
-    rows.append({**good, "batch_id": None, "value": "on", "ts": None})
     rejects.append({"equipment_id": "E", "tag": "t", "value_text": "on", "reason": "batch_id is missing"})
     folder.add("rejects.parquet", pa.Table.from_pylist(rows), [Reading("B", "E", "t", NOON, 1.0)], rejects)
-    numeric = columns(3, ts=[math.nan, math.inf, 1748779200000.0])
     of_numbers = {"batch_id": "B", "equipment_id": "E", "tag": "t", "value": 1.0, "reason": unread}
     rejects = [{**of_numbers, "ts_text": text} for text in ("nan", "inf")]
+    numeric = columns(3, ts=[math.nan, math.inf, 1748779200000.0])
     folder.add("rejects/numeric.parquet", numeric, [Reading("B", "E", "t", NOON, 1.0)], rejects)
 
 

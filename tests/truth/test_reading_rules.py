@@ -36,8 +36,10 @@ def test_a_wrong_rule_is_refused_by_name(parameters: dict[str, Any], named: str)
 
 
 @pytest.mark.parametrize(
-    "parameters", [{}, {"synonyms": None}, {"synonyms": {"site": None}}, {"time_zones": None}, {"time_zone": None}], ids=str
-)  # fmt: skip
+    "parameters",
+    [{}, {"synonyms": None}, {"synonyms": {"site": None}}, {"time_zones": None}, {"time_zone": None}],
+    ids=str,
+)
 def test_what_is_left_out_has_a_default(parameters: dict[str, Any]) -> None:
     assert ReadingRules.from_parameters(parameters).epoch_unit == "ms"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +14,9 @@ from typing import Any
 import duckdb
 import pytest
 import reference
-from lake_under_test import DIM, FACT, LAYERS, MARTS, OVERVIEW, REJECTS, STAGING, TIMELINE, Lake, NewLake
+from lake_under_test import DIM, FACT, LAYERS, MARTS, OVERVIEW, PROJECT, REJECTS, STAGING, TIMELINE, Lake, NewLake
 from test_sample import readings_of
 
-# As in the README, with FILE and the raw folder filled in. The type is named because DuckDB may otherwise take the
-# column for a time without a zone.
-PIOREACTOR_TO_PARQUET = """
-COPY (SELECT 'pioreactor' AS batch_id, 'pio' AS equipment_id, "timestamp" AS ts,
-    'od_reading.ch' || channel || '.deg' || angle AS tag, od_reading AS value, 'AU' AS unit
-    FROM read_csv('{csv}', types = {{'timestamp': 'TIMESTAMPTZ'}})) TO '{parquet}' (FORMAT parquet)
-"""
 SIMULATED, PIOREACTOR = "SIMULATED_pensimpy", "pioreactor_od"
 
 
@@ -47,7 +41,7 @@ def pioreactor(real_data: Callable[[str], Path], new_lake: NewLake, tmp_path_fac
     (csv,) = source.glob("*.csv")
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'Asia/Tokyo'")  # wherever the reader of the README sits
-        connection.execute(PIOREACTOR_TO_PARQUET.format(csv=csv, parquet=raw / "pioreactor.parquet"))
+        connection.execute(_line_of_the_readme(csv, raw / "pioreactor.parquet"))
     lake = new_lake(raw, marts=True, time_zone="America/New_York")  # which must not matter
     return Known(lake.run(*LAYERS, MARTS), _truth(source), raw)
 
@@ -103,6 +97,14 @@ def test_every_number_of_the_measured_series(pioreactor: Known) -> None:
     # The simulated one is a reading every 12 minutes: each bucket holds one.
     for table, expected in reference.tables(readings_of(pioreactor.folder)).items():
         reference.assert_table(pioreactor.lake.rows(table), expected, reference.KEYS[table])
+
+
+def _line_of_the_readme(csv: Path, parquet: Path) -> str:
+    """The SQL that the README gives for the export of a Pioreactor, on these files."""
+    readme = (PROJECT / "README.md").read_text("utf-8")
+    (sql,) = re.findall(r"COPY \(SELECT 'pioreactor' .* \(FORMAT parquet\)", readme)
+    sql = re.sub(r"read_csv\('[^']+'", f"read_csv('{csv}'", sql)
+    return re.sub(r" TO '[^']+'", f" TO '{parquet}'", sql)
 
 
 def _truth(folder: Path) -> dict[str, Any]:

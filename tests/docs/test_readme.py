@@ -1,0 +1,75 @@
+"""Every command of the README that ends by itself is run, in the order of the page, in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+README = (PROJECT / "README.md").read_text()
+# Started and looked at by other tests, or what CI itself does.
+ELSEWHERE = ("make ", "kedro viz run", "jupyter lab", "kedro lake postgres", "python3 -m venv")
+
+
+def blocks() -> list[str]:
+    """Commands of the indented blocks; a line that goes on in the next is one command."""
+    found: list[str] = []
+    for block in re.findall(r"(?:^ {4}.*\n)+", README, re.MULTILINE):
+        text = re.sub(r"^ {4}", "", block, flags=re.MULTILINE)
+        if text.startswith((" batch_id", "-")):
+            continue
+        opened = ""
+        for line in text.splitlines():
+            opened += line + "\n"
+            if opened.replace('\\"', "").count('"') % 2 == 0:
+                found.append(re.sub(r" {2,}#.*", "", opened).strip())
+                opened = ""
+    return found
+
+
+def spans() -> list[str]:
+    """Commands in the how-to table."""
+    cells = [line.split("|")[2] for line in README.splitlines() if line.startswith("|") and "kedro" in line]
+    return [span for cell in cells for span in re.findall(r"`([^`]*kedro [^`]*)`", cell)]
+
+
+COMMANDS = [command for command in blocks() + spans() if not command.startswith(ELSEWHERE)]
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme(tmp_path: Path) -> None:
+    copy = tmp_path / "project"
+    tracked = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    for name in tracked.splitlines():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, copy / name)
+    (copy / "od_readings.csv").write_text(
+        "timestamp,od_reading,angle,channel\n2025-02-26T10:27:40.854742Z,0.26,90,2\n2025-02-26T10:27:45Z,0.27,90,2\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BIOREACTOR_LAKE")}
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"}
+    assert len(COMMANDS) > 12
+    for command in ["kedro run", *COMMANDS]:
+        filled = command.replace("/path/to/parquet", str(copy / "data/01_raw/bioreactor"))
+        if "user:password@host" in filled:
+            continue
+        outcome = subprocess.run(
+            filled,
+            shell=True,
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert outcome.returncode == 0, f"{filled}\n{outcome.stdout}\n{outcome.stderr}"
+        if "count(*)" in filled:
+            assert "71991" in outcome.stdout.replace(",", "")
+        if "psql -c" in filled:
+            for line in re.findall(r"^ {5}(B-000\d .*)$", README, re.MULTILINE):
+                assert line in outcome.stdout
