@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -16,7 +17,8 @@ BATCHES = st.sampled_from(["B-1", "b-1", "00042", "42", "it's; --", 'q"uo[te]*']
 FILES = st.sampled_from(["a.parquet", "b.parquet", "sub/c.parquet", "d[1]*.parquet"])
 SEEDS = st.integers(0, 40)
 PIPELINES = st.sampled_from(["ingestion", "staging", "curated", "marts"])
-SEQUENCES = int(os.environ.get("BIOREACTOR_LAKE_SEQUENCES", "12"))
+# 200 and more are for the night: BIOREACTOR_LAKE_SEQUENCES=200
+SEQUENCES = int(os.environ.get("BIOREACTOR_LAKE_SEQUENCES", "20"))
 
 
 class Histories(RuleBasedStateMachine):
@@ -98,12 +100,13 @@ class Histories(RuleBasedStateMachine):
         self.lake.drop()
 
 
-def test_any_history_ends_in_the_same_tables(server: str) -> None:
+@pytest.mark.parametrize("sequences", [2, pytest.param(SEQUENCES, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+def test_any_history_ends_in_the_same_tables(server: str, sequences: int) -> None:
     Histories.server = server
     run_state_machine_as_test(
         Histories,
         settings=settings(
-            max_examples=SEQUENCES,
+            max_examples=sequences,
             stateful_step_count=12,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -7,10 +7,9 @@ from pathlib import Path
 import duckdb
 import psycopg
 import pytest
-
-from bioreactor_lake.datasets import warehouse
-from bioreactor_lake.lake.runs import Run, running
 from tests.increments.lake import Lake, readings
+
+from bioreactor_lake.lake.runs import Run, running
 
 
 @pytest.fixture
@@ -147,4 +146,6 @@ def test_a_mart_of_another_lake_is_left_alone(lake: Lake, tmp_path: Path, server
     with psycopg.connect(lake.database) as connection:
         (found,) = connection.execute("SELECT count(DISTINCT batch_id) FROM marts.mart_bioreactor_overview").fetchone()
     assert found == 6
-    warehouse.close()
+    other.run("marts", take_over=True)
+    with pytest.raises(Exception, match="belong to another lake"):
+        lake.run("marts")

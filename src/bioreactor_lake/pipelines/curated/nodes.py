@@ -11,6 +11,8 @@ from ibis import _
 
 # The square of anything larger overflows a double, and DuckDB's stddev then aborts the whole query.
 LARGEST_AVERAGED = 1e150
+# DuckDB also multiplies that square by the counts of two threads' shares. A power of two scales without rounding.
+_SCALE = 2.0**40
 
 
 def downsample_readings(stg_bioreactor: ir.Table) -> ir.Table:
@@ -79,7 +81,7 @@ def summarise_tags(stg_bioreactor: ir.Table) -> ir.Table:
         avg_value=_mean(_.value),
         min_value=_.value.min(),
         max_value=_.value.max(),
-        stddev_value=_if_averaged(_.value, _averaged(_.value).std(how="sample")),
+        stddev_value=_if_averaged(_.value, (_averaged(_.value) / _SCALE).std(how="sample") * _SCALE),
         first_ts=_.ts.min(),
         last_ts=_.ts.max(),
         reading_count=_.count(),

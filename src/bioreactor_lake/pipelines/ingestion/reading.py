@@ -235,7 +235,7 @@ def _as_text(column: ir.Value, meaning: str) -> ir.Value:
     kind = column.type()
     if kind.is_floating():
         # pandas turns integer ids with a gap into floats: 42.0 means 42, NaN means missing.
-        whole = (column.abs() < 1e15) & (column % 1 == 0)
+        whole = (column.abs() < 2**53) & (column % 1 == 0)
         return ibis.cases(
             (column.isnan(), ibis.null("string")),
             (whole, column.try_cast("int64").cast("string")),
@@ -274,7 +274,7 @@ def _as_time(column: ir.Value, source_file: ir.StringValue, rules: ReadingRules)
         column = time
     elif kind.is_timestamp() or kind.is_date():
         time = _from_zone(column.cast(TIME), source_file, rules)
-    elif kind.is_numeric():
+    elif kind.is_numeric() and not (kind.is_float32() or kind.is_float16()):
         factor = _MICROSECONDS[rules.epoch_unit]
         number = column.cast("int64") if kind.is_integer() else column.cast("float64")
         inside = column.between(_FIRST_US // factor, _LAST_US // factor)
@@ -282,7 +282,7 @@ def _as_time(column: ir.Value, source_file: ir.StringValue, rules: ReadingRules)
     elif kind.is_null():
         time = ibis.null(TIME)
     else:
-        raise _unreadable(column, "ts", "a timestamp, ISO text or a number of milliseconds")
+        raise _unreadable(column, "ts", "a timestamp, ISO text or a number of milliseconds (float32 is too coarse)")
     kept = time.between(ibis.timestamp("0001-01-01"), ibis.timestamp("9999-12-31 23:59:59.999999"))
     if not kind.is_string():
         text = kept.ifelse(text, column.cast("string"))
