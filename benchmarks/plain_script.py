@@ -41,7 +41,8 @@ IN_RANGE = "ts BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31 23:59:59
 
 MEAN = """CASE WHEN max(value) <= 1e150 AND min(value) >= -1e150
     THEN avg(CASE WHEN value BETWEEN -1e150 AND 1e150 THEN value END) END"""
-DEVIATION = MEAN.replace("avg(", "stddev_samp(")
+# DuckDB's own squares would overflow near 1e150; a power of two scales without rounding.
+DEVIATION = MEAN.replace("avg(", "pow(2, 40) * stddev_samp(").replace("THEN value END", "THEN value / pow(2, 40) END")
 
 RAW_VIEW = """
 CREATE OR REPLACE VIEW raw.bioreactor AS
@@ -168,7 +169,7 @@ def ingest(lake: duckdb.DuckDBPyConnection, raw: Path) -> None:
     files = sorted(raw.rglob("*.parquet"))
     trimmed = {name: TRIMMED.format(name) for name in TEXT}
     cleaned = {name: f"nullif({expression}, '') AS {name}" for name, expression in trimmed.items()}
-    accepted = " AND ".join(f"{trimmed[name]} <> ''" for name in REQUIRED) + " AND ts IS NOT NULL"
+    accepted = " AND ".join(f"length({trimmed[name]}) BETWEEN 1 AND 200" for name in REQUIRED) + " AND ts IS NOT NULL"
     value = (
         f"CASE WHEN {FINITE} THEN value END AS value, CASE WHEN isnan(value) THEN 'NaN' WHEN isinf(value) THEN "
         "CASE WHEN value > 0 THEN 'Infinity' ELSE '-Infinity' END END AS value_text"
@@ -179,6 +180,7 @@ def ingest(lake: duckdb.DuckDBPyConnection, raw: Path) -> None:
     required = {name: f"{trimmed[name]} AS {name}" for name in REQUIRED}
     lake.execute(STAGING.format(**(cleaned | required), value=value, accepted=accepted))
     reasons = " ".join(f"WHEN coalesce({trimmed[n]}, '') = '' THEN '{n} is missing'" for n in REQUIRED)
+    reasons += "".join(f" WHEN length({trimmed[n]}) > 200 THEN '{n} is longer than 200 characters'" for n in REQUIRED)
     first = ", ".join(cleaned[name] for name in TEXT[:4])
     rest = {name: cleaned[name] for name in TEXT[4:]}
     lake.execute(REJECTED.format(first=first, **rest, value=value, reasons=reasons, accepted=accepted))

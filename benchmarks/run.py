@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -80,6 +82,17 @@ class Bench:
     def floor(self) -> Cost:
         """A run of the stock one-node project."""
         return self._measure([*KEDRO, "run"], self.folder / "floor", {})
+
+    def check(self) -> None:
+        """Compare the tables of the last two builds, in a process of its own.
+
+        A child's peak begins at what its parent held: this one must stay small.
+        """
+        from compare import differences
+
+        one, other = (self.warehouse, self.address("kedro")), (self.folder / "plain.duckdb", self.address("plain"))
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            print("\n".join(pool.submit(differences, one, other).result()) or "Both made the same tables.")
 
     def address(self, database: str) -> str:
         return f"{self.url.rpartition('/')[0]}/{database}"
@@ -185,11 +198,7 @@ def main() -> None:
             script.costs.append(bench.script(raw))
             lake.costs.append(bench.lake(raw, project))
         if options.check:
-            from compare import differences
-
-            one, other = bench.warehouse, bench.folder / "plain.duckdb"
-            found = differences((one, bench.address("kedro")), (other, bench.address("plain")))
-            print("\n".join(found) or "Both made the same tables.")
+            bench.check()
         bounded = Measured([bench.lake(raw, limited)])
         report(lake, script, small, floor, bounded, options.memory_limit_mb)
 

@@ -33,6 +33,8 @@ AWKWARD = [
     ("x", "R2", "\0", 3, "vcd", -1e151, "x", None),
     ("x", "R 2\0", "A\0 B", 9, "v\0cd", 1e150, "x", None),
     ("\0 ", "R2", "Cork", 3, "vcd", 1.0, "x", "rejected"),
+    ("X" * 200, "R2", "Cork", 3, "vcd", 1.0, "x", ""),
+    ("X" * 201, "R2", "Cork", 3, "vcd", 1.0, "x", "rejected"),
     (None, "R2", "Cork", 3, "vcd", 1.0, "x", "rejected"),
     ("X", " ", "Cork", 3, "vcd", float("nan"), "x", "rejected"),
     ("X", "R2", "Cork", 3, "\v\f\r\n", 1.0, "x", "rejected"),

@@ -1,0 +1,339 @@
+"""What a run leaves behind when it is killed, or when its files, its disk or Postgres are not as it needs them."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.increments.lake import PROJECT, Lake, readings
+
+from bioreactor_lake.postgres.embedded import EmbeddedServer
+
+# Runs are processes of their own; a server that has imported everything once forks them, which saves seconds each.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    ["bioreactor_lake.cli.run", "bioreactor_lake.cli.summary", "bioreactor_lake.pipeline_registry"]
+    + [f"bioreactor_lake.datasets.{name}" for name in ("raw_folder", "manifest", "tables", "marts")]
+    + ["kedro.framework.cli.cli", "kedro.runner", "ibis.backends.duckdb", "pandas"]
+)
+
+
+def _kedro(environment: dict[str, str], arguments: tuple[str, ...], output: str, bound: bool) -> None:
+    """`kedro` in this process; `bound` gives up what lets root pass by permissions."""
+    if bound:
+        libc, header, sets = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert libc.capget(header, sets) == 0
+        for number in range(3):  # effective, permitted, inheritable: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+            sets[number] &= ~0b110
+        assert libc.capset(header, sets) == 0
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(descriptor, number)
+        setattr(sys, name, open(number, "w", buffering=1, closefd=False))  # noqa: SIM115, PTH123
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(PROJECT)
+    sys.argv = ["kedro", *arguments]
+    from kedro.framework.cli.cli import main
+
+    main()
+
+
+@dataclass
+class Started:
+    process: BaseProcess
+    output: Path
+
+    def said(self) -> str:
+        return self.output.read_text() if self.output.exists() else ""
+
+    def wait(self) -> tuple[int | None, str]:
+        self.process.join(120)
+        return self.process.exitcode, self.said()
+
+    def kill_after(self, writes: int, seconds: float) -> int | None:
+        """Kill it `seconds` after so many of its writes, unless it is done before."""
+        while self.process.is_alive() and self.said().count("Wrote ") + self.said().count("Published ") < writes:
+            time.sleep(0.01)
+        time.sleep(seconds)
+        self.process.kill()
+        self.process.join()
+        return self.process.exitcode
+
+
+def start(lake: Lake, *arguments: str, bound: bool = False) -> Started:
+    environment = os.environ | {
+        "BIOREACTOR_LAKE_RAW": str(lake.raw),
+        "BIOREACTOR_LAKE_WAREHOUSE": str(lake.warehouse),
+        "BIOREACTOR_LAKE_POSTGRES_URL": lake.database,
+        "DO_NOT_TRACK": "1",
+        "COLUMNS": "400",
+    }
+    output = lake.folder / f"output_{time.time_ns()}.txt"
+    arguments = ("run", *arguments)
+    process = PROCESSES.Process(target=_kedro, args=(environment, arguments, str(output), bound), daemon=True)
+    process.start()
+    return Started(process, output)
+
+
+def run(lake: Lake, *arguments: str, bound: bool = False) -> tuple[int | None, str]:
+    return start(lake, *arguments, bound=bound).wait()
+
+
+def assert_stopped(outcome: tuple[int | None, str], *words: str) -> None:
+    """It failed, and said what failed and what to do."""
+    code, said = outcome
+    assert code == 1, said
+    assert "Traceback" not in said, said
+    for word in ("Next:", *words):
+        assert word in said
+
+
+def assert_equal(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> None:
+    for table, rows in expected.items():
+        pd.testing.assert_frame_equal(found[table], rows, rtol=1e-9, obj=table)
+
+
+@pytest.fixture
+def lake(tmp_path: Path, server: str) -> Iterator[Lake]:
+    made = Lake(tmp_path / "lake", server)
+    for number in range(4):
+        made.put(f"{number}.parquet", readings(f"B-{number}", number, count=60) + readings("B-all", number))
+    yield made
+    for folder in (made.folder, made.warehouse.parent):
+        if folder.exists():
+            folder.chmod(0o755)
+    made.drop()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[Callable[[], Lake]]:
+    """A lake that was built once, as it was then, with a write-ahead log beside its warehouse."""
+    lake = Lake(tmp_path_factory.mktemp("built") / "lake", server)
+    lake.put("a.parquet", readings("B-1", 1) + readings("B-2", 2))
+    assert run(lake)[0] == 0
+    lake.expected = lake.tables()
+    # What a run leaves that was killed after a commit: here, one that dropped a batch.
+    script = (
+        "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]); c.execute(\"SET wal_autocheckpoint = '1GB'\"); "
+        "c.execute(\"DELETE FROM curated.dim_batch WHERE batch_id = 'B-1'\"); "
+        "c.execute(\"UPDATE lake_state.held SET fingerprint = 'x' WHERE batch_id = 'B-1'\"); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(lake.warehouse)], check=False)
+    kept = lake.folder / "kept"
+    shutil.copytree(lake.warehouse.parent, kept)
+    assert (kept / "lake.duckdb.wal").stat().st_size > 200
+
+    def restored() -> Lake:
+        shutil.rmtree(lake.warehouse.parent)
+        shutil.copytree(kept, lake.warehouse.parent)
+        return lake
+
+    yield restored
+    lake.drop()
+
+
+def test_after_kills_at_any_moment_the_next_run_is_a_fresh_build(lake: Lake) -> None:
+    chance = random.Random(7)
+    killed = 0
+    for attempt, writes in enumerate((0, 1, 4, 6, 7, 8)):
+        lake.put(
+            f"{attempt % 4}.parquet", readings(f"B-{attempt}", 10 + attempt, count=60) + readings("B-all", attempt)
+        )
+        code = start(lake).kill_after(writes, chance.uniform(0.4, 0.8) if not writes else chance.uniform(0, 0.1))
+        killed += code == -9
+        if attempt == 2:
+            lake.run(allow_removal=True)
+            lake.assert_equals_fresh_build()
+    assert killed >= 4
+    lake.run()
+    lake.assert_equals_fresh_build()
+
+
+WAL = {
+    "whole": lambda data: data,
+    "cut off": lambda data: data[: len(data) // 2],
+    "no log": lambda _: random.Random(1).randbytes(4096),
+    "damaged": lambda data: data[:200] + bytes([data[200] ^ 255]) + data[201:],
+}
+
+
+@pytest.mark.parametrize("kind", WAL)
+def test_a_bad_write_ahead_log_never_gives_wrong_tables(built: Callable[[], Lake], kind: str) -> None:
+    lake = built()
+    log = lake.warehouse.with_name("lake.duckdb.wal")
+    log.write_bytes(WAL[kind](log.read_bytes()))
+    code, said = run(lake)
+    if code:
+        assert_stopped((code, said), "lake.duckdb.wal", "It can be deleted")
+        lake.warehouse.unlink()
+        code, said = run(lake)
+    assert code == 0, said
+    assert_equal(lake.tables(), lake.expected)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "garbage",
+        "empty",
+        pytest.param("half", marks=pytest.mark.xfail(strict=True, reason="a DuckDB error outside a save: traceback")),
+        pytest.param("header", marks=pytest.mark.xfail(strict=True, reason="'block' in the error is taken for a lock")),
+    ],
+)
+def test_a_damaged_warehouse_is_named_and_can_be_deleted(built: Callable[[], Lake], kind: str) -> None:
+    lake = built()
+    lake.warehouse.with_name("lake.duckdb.wal").unlink()
+    data = lake.warehouse.read_bytes()
+    damaged = {
+        "garbage": random.Random(1).randbytes(20_000),
+        "empty": b"",
+        "half": data[: len(data) // 2],
+        "header": data[:12_500] + bytes([data[12_500] ^ 255]) + data[12_501:],
+    }
+    lake.warehouse.write_bytes(damaged[kind])
+    assert_stopped(run(lake, "--params", "run.lock_timeout_seconds=1"), str(lake.warehouse), "It can be deleted")
+    lake.warehouse.unlink()
+    code, said = run(lake)
+    assert code == 0, said
+    assert_equal(lake.tables(), lake.expected)
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and sys.platform != "linux", reason="permissions do not bind root here")
+@pytest.mark.parametrize(
+    ("file", "folder", "where"),
+    [
+        (0o444, 0o755, "warehouse/lake.duckdb"),
+        (0o644, 0o555, "warehouse/lake.duckdb"),
+        pytest.param(
+            0o644, 0o555, "warehouse/new/lake.duckdb", marks=pytest.mark.xfail(strict=True, reason="mkdir: traceback")
+        ),
+        pytest.param(
+            0o444, 0o755, "block/lake.duckdb", marks=pytest.mark.xfail(strict=True, reason="'block' is no lock")
+        ),
+    ],
+)
+def test_a_warehouse_that_cannot_be_written_is_named(
+    built: Callable[[], Lake], file: int, folder: int, where: str
+) -> None:
+    lake = built()
+    usual = lake.warehouse
+    lake.warehouse = lake.folder / where
+    if where.startswith("block"):
+        shutil.copytree(usual.parent, lake.warehouse.parent, dirs_exist_ok=True)
+    try:
+        for path, mode in ((usual, file), (usual.parent, folder), (lake.warehouse, file)):
+            if path.exists():
+                path.chmod(mode)
+        outcome = run(lake, "--params", "run.lock_timeout_seconds=1", bound=os.geteuid() == 0)
+    finally:
+        usual.parent.chmod(0o755)
+        usual.chmod(0o644)
+        shutil.rmtree(lake.folder / "block", ignore_errors=True)
+        lake.warehouse = usual
+    assert_stopped(outcome, str(lake.folder / where).removesuffix("/lake.duckdb"), "ermission denied")
+    assert run(lake)[0] == 0
+    assert_equal(lake.tables(), lake.expected)
+
+
+@pytest.fixture
+def small_disk(lake: Lake) -> Iterator[Path]:
+    """A disk of 3 MB under the warehouse's folder."""
+    folder = lake.warehouse.parent
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk takes the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_nothing_is_wrong_when_there_is_space(lake: Lake, small_disk: Path) -> None:
+    code, said = run(lake)
+    assert code == 0, said
+    before = lake.tables()
+    for number in range(4):
+        lake.put(f"{number}.parquet", readings(f"B-{number}", 20 + number, count=600))
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as stream:
+        stream.write(bytes(shutil.disk_usage(small_disk).free - 32_768))
+    assert_stopped(run(lake), "No space left on device", "Check the disk's space")
+    marts = lake.tables()
+    for mart in ("mart_bioreactor_overview", "mart_bioreactor_timeline"):
+        pd.testing.assert_frame_equal(marts[mart], before[mart])
+    filler.unlink()
+    code, said = run(lake)
+    assert code == 0, said
+    lake.assert_equals_fresh_build()
+
+
+def test_of_two_runs_at_once_the_second_waits(lake: Lake) -> None:
+    outcomes = [one.wait() for one in [start(lake), start(lake)]]
+    assert [code for code, _ in outcomes] == [0, 0], outcomes
+    assert sum("Waiting up to" in said for _, said in outcomes) == 1
+    lake.assert_equals_fresh_build()
+
+
+def test_postgres_may_stop_between_runs_and_come_back(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "postgres", options={"fsync": "off"})
+    lake = Lake(tmp_path / "lake", server.acquire())
+    lake.put("a.parquet", readings("B-1", 1))
+    try:
+        lake.run()
+        server.release()
+        lake.put("b.parquet", readings("B-2", 2))
+        assert_stopped(run(lake), "The warehouse is valid and the old mart is in place", "Check that Postgres is up")
+    finally:
+        url = server.acquire()
+    assert url.rpartition("/")[0] == lake.database.rpartition("/")[0]  # the port is kept
+    lake.run()
+    lake.assert_equals_fresh_build()
+    lake.drop()
+    server.release()
+
+
+@pytest.mark.xfail(strict=True, reason="out of memory in the inspection is taken for damage, and never looked at again")
+def test_no_memory_for_the_inspection_quarantines_no_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bioreactor_lake.datasets.raw_folder import RawFolder
+
+    read = RawFolder._read
+
+    def read_in_little_memory(self: RawFolder, *arguments: object) -> None:
+        self._backend.raw_sql("SET memory_limit = '1500kB'")
+        try:
+            read(self, *arguments)
+        finally:
+            self._backend.raw_sql("RESET memory_limit")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RawFolder, "_read", read_in_little_memory)
+        with pytest.raises(Exception, match="memory"):
+            lake.run()
+    lake.run()
+    lake.assert_equals_fresh_build()
+
+
+@pytest.mark.xfail(strict=True, reason="an empty lake_id, as a full disk leaves it, is the id of two lakes")
+def test_an_empty_lake_id_is_no_id(built: Callable[[], Lake], tmp_path: Path) -> None:
+    lake = built()
+    usual = lake.warehouse
+    lake.warehouse = tmp_path / "other" / "lake.duckdb"
+    lake.warehouse.parent.mkdir()
+    (lake.warehouse.parent / "lake_id").touch()
+    try:
+        run(lake)
+        assert (lake.warehouse.parent / "lake_id").read_text().strip()
+    finally:
+        lake.warehouse = usual
