@@ -89,8 +89,8 @@ class Folder:
 
     def change_one_file(self) -> None:
         """A state that is one file away, so that a run meanwhile sees this one or the one before, never a third."""
-        if alone := [batch for batch in sorted(self.states[-1]) if int(batch[2:]) % 2]:
-            self.enter(self.states[-1] | {self.chance.choice(alone): 0})
+        alone = [batch for batch in sorted(self.states[-1]) if int(batch[2:]) % 2]
+        self.enter(self.states[-1] | {self.chance.choice(alone): 0})
 
     def enter(self, after: dict[str, int]) -> None:
         for batch in [batch for batch, version in after.items() if not version]:
@@ -206,7 +206,7 @@ class Lake:
 
 def attempt(lake: Lake, folder: Folder, chance: random.Random) -> tuple[int, str]:
     """Start a run and kill it at a random moment of a random step, unless it ends first; its exit code and words."""
-    refresh, step, moment = chance.random() < 0.15, chance.randint(0, STEPS), chance.uniform(0, 0.4)
+    refresh, step, moment = chance.random() < 0.15, chance.randint(0, STEPS + 1), chance.uniform(0, 0.4)
     move_at = chance.randint(0, STEPS) if chance.random() < 0.25 else None
     process = lake.start(f"allow_removal=true,full_refresh={str(refresh).lower()}")
     lines, written = [], threading.Semaphore(0)
@@ -216,7 +216,7 @@ def attempt(lake: Lake, folder: Folder, chance: random.Random) -> tuple[int, str
             lines.append(line)
             if "Wrote " in line or "Published " in line:
                 written.release()
-        written.release(STEPS)
+        written.release(STEPS + 1)
 
     listener = threading.Thread(target=listen)
     listener.start()
