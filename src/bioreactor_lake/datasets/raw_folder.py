@@ -302,13 +302,24 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
         ignore: Sequence[str] = (),
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        self._given = path
         self._path = Path(path)
         self._config = warehouse
         self._ignore = tuple(ignore)
         self.metadata = metadata
 
     def load(self) -> RawFolder:
-        """The folder as it is now."""
+        """The folder as it is now.
+
+        Raises:
+            LakeError: It is not on this machine's file system.
+        """
+        if "://" in self._given:
+            raise LakeError(
+                f"Raw files in object storage ({self._given}) cannot be read yet.",
+                kept="Nothing was changed.",
+                next_step="Mount or copy them, and set BIOREACTOR_LAKE_RAW to that folder.",
+            )
         run = current_run()
         backend = warehouse.connect(self._config)
         return RawFolder(self._path, self._ignore, backend, verify=run is not None and run.verify)
