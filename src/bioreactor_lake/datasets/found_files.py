@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ class FoundFile:
     modified_seconds: float
     facts: dict[str, Any] = field(default_factory=dict)
     known: bool = False
+
+    @property
+    def modified_at(self) -> datetime:
+        """When the file was last written, UTC."""
+        return datetime.fromtimestamp(self.modified_seconds, UTC).replace(tzinfo=None)
 
     @property
     def to_read(self) -> bool:

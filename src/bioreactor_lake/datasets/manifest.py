@@ -10,7 +10,7 @@ from typing import Any
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
-from bioreactor_lake.datasets.tables import WarehouseDataset
+from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError, NothingToIngest
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 from bioreactor_lake.sql import literal, quote

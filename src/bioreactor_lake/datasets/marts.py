@@ -17,8 +17,8 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import holdings, warehouse
+from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
 from bioreactor_lake.datasets.preview import show_reason, show_rows
-from bioreactor_lake.datasets.tables import compile_typed, narrow_to
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.locality import why_not_local
 from bioreactor_lake.lake.logic import hash_logic

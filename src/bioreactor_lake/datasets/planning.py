@@ -12,7 +12,8 @@ from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets import holdings
 from bioreactor_lake.datasets.marts import MartDataset
-from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset, WarehouseDataset
+from bioreactor_lake.datasets.relations import WarehouseDataset
+from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
 from bioreactor_lake.lake.logic import hash_logic
 
 _RAW = "raw.bioreactor"

@@ -1,0 +1,71 @@
+"""Expressions as DuckDB's SQL: with exact types, and narrowed to some batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from bioreactor_lake.datasets import holdings
+from bioreactor_lake.lake.narrowing import narrow
+from bioreactor_lake.sql import literal, quote
+
+# Up to here a list of ids is faster than a join: DuckDB finds a few batches by its zone maps.
+_LISTED = 100
+
+_SPELLINGS = {"TEXT": "VARCHAR", "TEXT[]": "VARCHAR[]", "INT": "INTEGER", "TIMESTAMP(6)": "TIMESTAMP"}
+
+
+def compile_typed(backend: Any, data: ir.Table) -> str:
+    """SQL of an expression whose columns have the very types that Ibis says they have.
+
+    DuckDB types some results more widely (a sum of integers is a HUGEINT), and Ibis leaves out a cast to the type
+    that it believes a column already has.
+    """
+    columns = [
+        f"CAST({quote(name)} AS {spell_type(backend, kind)}) AS {quote(name)}" for name, kind in data.schema().items()
+    ]
+    return f"SELECT {', '.join(columns)} FROM ({backend.compile(data)}) AS whole"
+
+
+def schema_of(backend: Any, columns: Sequence[tuple[str, str]]) -> ibis.Schema:
+    """The schema of columns by their names and types as DuckDB's catalog spells them."""
+    mapper = backend.compiler.type_mapper
+    # The catalog puts quotes around the type of a Parquet column that has none.
+    return ibis.schema({name: dt.null if kind == '"NULL"' else mapper.from_string(kind) for name, kind in columns})
+
+
+def spell_type(backend: Any, kind: Any) -> str:
+    """DuckDB's own spelling of a type."""
+    spelled: str = backend.compiler.type_mapper.to_string(kind)
+    return _SPELLINGS.get(spelled, spelled)
+
+
+def narrow_to(
+    backend: Any, data: ir.Table, batches: Sequence[str], *, scratch: str = "temp.main.narrowed_batches"
+) -> ir.Table:
+    """A batch-local expression, computed for some batches, reading only the raw files that hold them.
+
+    Args:
+        backend: The warehouse.
+        data: The expression.
+        batches: The batch ids.
+        scratch: Table for the ids where they are many; a temporary one is seen by this connection only.
+    """
+    files = holdings.raw_files_of(backend, batches)
+    if len(batches) <= _LISTED:
+        return narrow(data, batches, files)
+    list_batches(backend, scratch, batches)
+    *catalog, schema, name = scratch.split(".")
+    return narrow(data, backend.table(name, database=(*catalog, schema) if catalog else schema), files)
+
+
+def list_batches(backend: Any, table: str, batches: Sequence[str]) -> None:
+    """Put batch ids into a table, a temporary one where it lies in `temp.main`."""
+    ids = ", ".join(map(literal, batches))
+    kind = "TEMP TABLE" if table.startswith("temp.main.") else "TABLE"
+    name = table.removeprefix("temp.main.")
+    backend.raw_sql(f"CREATE OR REPLACE {kind} {name} AS SELECT unnest([{ids}]::VARCHAR[]) AS batch_id")
