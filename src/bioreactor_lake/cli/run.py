@@ -89,6 +89,12 @@ def exit_codes() -> Iterator[None]:
             word = "Interrupted" if received[0] == signal.SIGINT else "Terminated"
             _end(f"{word}: what was being written was rolled back.", 128 + received[0])
         known = _find_lake_error(error) if isinstance(error, Exception) else None
+        if known is None and (cause := _find_duckdb_error(error)) is not None:
+            known = LakeError(
+                f"The warehouse could not be read or written: {cause}",
+                kept="What was being written was rolled back.",
+                next_step="Check the disk and the warehouse file. It can be deleted: kedro run rebuilds it from the raw files.",
+            )
         if known is None:
             raise
         _end(str(known), known.exit_code)
@@ -105,5 +111,13 @@ def _end(message: str, code: int) -> None:
 def _find_lake_error(error: BaseException | None) -> LakeError | None:
     """The lake's own error behind Kedro's, which wraps whatever a dataset raises."""
     while error is not None and not isinstance(error, LakeError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _find_duckdb_error(error: BaseException | None) -> BaseException | None:
+    import duckdb
+
+    while error is not None and not isinstance(error, duckdb.Error):
         error = error.__cause__ or error.__context__
     return error

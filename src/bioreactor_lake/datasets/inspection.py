@@ -47,6 +47,7 @@ FACTS = pa.schema(
     ]
 )
 _KNOWN = ("schema_id", "rules_hash", "batch_ids", "rows_accepted", "rows_rejected", "ts_min", "ts_max", "reason")
+_CHANGED = "changed while it was read: it is looked at again in the next run"
 _KEY = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
 # A file written less than this before it was hashed could change once more within its time stamp's grain.
 _SETTLING_SECONDS = 2
@@ -103,7 +104,7 @@ class RawFolder:
             self._summarise(summarise, names_and_types, keys, files)
         for file in self.files:
             if not file.known and current_key(file.location) != file.key:
-                file.facts["reason"] = "changed while it was read: it is looked at again in the next run"
+                file.facts["reason"] = _CHANGED
             if file.facts.get("reason") is not None:
                 file.facts |= {"rules_hash": self._rules, "batch_ids": None, "rows_accepted": None}
         rows = [{name: file.facts.get(name) for name in FACTS.names} for file in self.files]
@@ -146,7 +147,8 @@ class RawFolder:
             rules_hash = current.hash(before["schema_id"])
             same = rules_hash is not None and before["rules_hash"] == self._mark(rules_hash, file.path)
         else:
-            same = before["rules_hash"] == self._rules and "changed while it was read" not in before["reason"]
+            # What a passing fault of a disk set aside is looked at again on demand.
+            same = before["rules_hash"] == self._rules and not self._verify and _CHANGED not in before["reason"]
         if same:
             file.known = True
             file.facts |= {name: before[name] for name in _KNOWN}
@@ -172,6 +174,7 @@ class RawFolder:
             try:
                 described = self._backend.raw_sql(f"DESCRIBE {query}").fetchall()
             except duckdb.Error as error:
+                _blame_the_machine(error)
                 for file in files:
                     file.facts["reason"] = f"its columns cannot be read ({first_line(error)}): write it again"
                 continue
@@ -187,6 +190,7 @@ class RawFolder:
                 try:
                     readable += self._read_footers([file])
                 except duckdb.Error as error:
+                    _blame_the_machine(error)
                     file.facts["reason"] = why_not_parquet(file.location, error)
             return readable
 
@@ -228,6 +232,7 @@ class RawFolder:
                 try:
                     self._read(summarise, keys, [file])
                 except duckdb.Error as error:
+                    _blame_the_machine(error)
                     file.facts["reason"] = f"its data cannot be read ({first_line(error)}): write or copy it again"
 
     def _read(self, summarise: Callable[[ir.Table], ir.Table], keys: tuple[str, ...], files: list[FoundFile]) -> None:
@@ -277,6 +282,16 @@ class _CurrentRules:
 def hash_rules(backend: Any, summarise: Summarise, schema: ibis.Schema) -> str:
     """Hash of everything that decides how files of a schema are read, down to the rules of staging."""
     return _digest(backend.compile(summarise(ibis.table(schema, name="file"))))
+
+
+def _blame_the_machine(error: duckdb.Error) -> None:
+    """Raise what is no fault of the file that was being read, so that it is not quarantined for it."""
+    if isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException) or "No space left" in str(error):
+        raise LakeError(
+            f"Inspecting the raw files failed: {error}",
+            kept="Nothing was changed.",
+            next_step="Raise warehouse.memory_limit in conf/*/globals.yml or make room on the disk, then run again.",
+        ) from error
 
 
 def _as_reason(error: LakeError) -> str:

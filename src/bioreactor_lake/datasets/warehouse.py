@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,14 +70,29 @@ def close(path: Path | None = None) -> None:
 
 
 def identity(config: WarehouseConfig) -> str:
-    """The lake's id, kept beside the warehouse so that it outlives a deleted one."""
+    """The lake's id, kept beside the warehouse so that it outlives a deleted one.
+
+    Raises:
+        LakeError: It cannot be read or written.
+    """
     path = Path(config["filepath"]).with_name("lake_id")
     try:
-        with path.open("x") as stream:
-            stream.write(f"{new_run_id()}\n")
-    except FileExistsError:
-        pass
-    return path.read_text().strip()
+        if not path.exists() or not path.read_text().strip():
+            # Written beside and linked into place: a crash leaves no empty id, and of two processes one wins.
+            part = path.with_name(f".lake_id.{os.getpid()}")
+            part.write_text(f"{new_run_id()}\n")
+            if path.exists():
+                path.unlink()
+            with suppress(FileExistsError):
+                os.link(part, path)
+            part.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        raise LakeError(
+            f"The lake's id in {path} cannot be read or written: {error.strerror}.",
+            kept="Nothing was published.",
+            next_step="Give this user the right to write the folder, and make room on its disk.",
+        ) from error
 
 
 @contextmanager
@@ -100,9 +116,17 @@ def _open(path: Path, config: WarehouseConfig, write: bool) -> ibis.BaseBackend:
             f"and there is a schema {path.stem}.",
             next_step="Give it another name in BIOREACTOR_LAKE_WAREHOUSE, such as bioreactor.duckdb.",
         )
+    existed = path.exists()
     if write:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    elif not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LakeError(
+                f"The folder {path.parent} cannot be made: {error.strerror}.",
+                kept="Nothing was changed.",
+                next_step="Correct BIOREACTOR_LAKE_WAREHOUSE, or give this user the right to write there.",
+            ) from error
+    elif not existed:
         raise LakeError(f"There is no warehouse at {path} yet.", next_step="Build it with: kedro run")
     settings = {
         name: value for name, value in config.items() if name in ("threads", "memory_limit") and value is not None
@@ -124,16 +148,23 @@ def _open(path: Path, config: WarehouseConfig, write: bool) -> ibis.BaseBackend:
                 kept="Nothing was changed.",
                 next_step="Close that process, or wait for it and run again.",
             ) from error
+        if not existed:
+            # A disk that was full leaves a beginning that no later run could open.
+            path.unlink(missing_ok=True)
+        if "ermission denied" in str(error):
+            next_step = "Give this user the right to write the file and its folder."
+        else:
+            next_step = (
+                "Check that the file is a DuckDB file of this version, readable and on a disk with space. "
+                "It can be deleted: kedro run rebuilds it from the raw files."
+            )
         raise LakeError(
-            f"DuckDB cannot open {path}: {error}",
-            kept="Nothing was changed.",
-            next_step="Check that the file is a DuckDB file of this version, readable and on a disk with space. "
-            "It can be deleted: kedro run rebuilds it from the raw files.",
+            f"DuckDB cannot open {path}: {error}", kept="Nothing was changed.", next_step=next_step
         ) from error
 
 
 def _is_locked(error: BaseException) -> bool:
-    return isinstance(error, duckdb.IOException) and "lock" in str(error).lower()
+    return isinstance(error, duckdb.IOException) and "could not set lock on file" in str(error).lower()
 
 
 def _holder(error: BaseException) -> str:
