@@ -18,6 +18,7 @@ def plan(env: str | None) -> None:
     """Say what the next run would do, and why, without doing it."""
     from kedro.framework.project import pipelines
     from kedro.framework.session import KedroSession
+    from kedro.utils import find_kedro_project
 
     from bioreactor_lake.cli.run import exit_codes
     from bioreactor_lake.datasets import warehouse
@@ -26,13 +27,16 @@ def plan(env: str | None) -> None:
 
     with exit_codes():
         try:
-            with KedroSession.create(project_path=Path.cwd(), env=env, save_on_close=False) as session:
+            root = find_kedro_project(Path.cwd()) or Path.cwd()
+            with KedroSession.create(project_path=root, env=env, save_on_close=False) as session:
                 catalog = cast(KedroSession, session).load_context().catalog
                 planned = plan_run(catalog, pipelines["__default__"])
         finally:
             warehouse.close()
             release_embedded()
     _say_files(planned.files)
+    if planned.refusal:
+        click.secho(planned.refusal, fg="yellow")
     for table in planned.tables:
         if table.up_to_date:
             click.echo(f"{table.table}: up to date")

@@ -94,6 +94,7 @@ def _run_psql(program: str, url: str, password: str | None, arguments: tuple[str
     import subprocess
 
     environment = dict(os.environ)
+    environment.setdefault("PGOPTIONS", "-c search_path=marts,public")
     if password is not None:
         environment["PGPASSWORD"] = password
     # Ctrl-C belongs to psql, which cancels a query by it; a handler of ours, as an ignored signal would be inherited.

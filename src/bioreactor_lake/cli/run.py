@@ -69,6 +69,28 @@ def _check(options: dict[str, Any]) -> None:
     if environment and source.is_dir() and not (source / environment).is_dir():
         names = ", ".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
         raise UsageError(f"There is no environment {environment!r} in {source}.", next_step=f"Use one of: {names}.")
+    if options["params"]:
+        _check_parameters(options["params"], str(source), environment)
+
+
+def _check_parameters(given: dict[str, Any], source: str, environment: str | None) -> None:
+    """Refuse parameters that the configuration does not have: a slip would be passed over in silence."""
+    from difflib import get_close_matches
+
+    from kedro.config import MissingConfigException, OmegaConfigLoader
+    from kedro.framework.project import settings
+
+    arguments = dict(settings.CONFIG_LOADER_ARGS)
+    if environment:
+        arguments["default_run_env"] = environment
+    try:
+        known = OmegaConfigLoader(source, **arguments)["parameters"]
+    except (MissingConfigException, ValueError):
+        return  # the run itself says what is wrong with the configuration
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, list(known)) or sorted(known)
+            raise UsageError(f"There is no parameter {name!r}.", next_step=f"Did you mean {' or '.join(near)}?")
 
 
 @contextmanager

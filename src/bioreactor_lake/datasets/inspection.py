@@ -86,7 +86,14 @@ class RawFolder:
 
         Raises:
             NothingToIngest: The folder holds no raw file.
+            LakeError: There is no such folder.
         """
+        if not self._root.is_dir():
+            raise LakeError(
+                f"The raw folder {self._root} is not there.",
+                kept="Every table is as it was.",
+                next_step="Mount it, or set BIOREACTOR_LAKE_RAW to the folder that has the raw files.",
+            )
         if not self.files:
             raise NothingToIngest(
                 f"No raw file was found in {self._root}.",

@@ -110,9 +110,21 @@ class ManifestDataset(WarehouseDataset):
         if gone > accepted * self._max_removed_share and not run.allow_removal:
             raise LakeError(
                 f"{gone:,} of {accepted:,} accepted raw files are gone from {self._root}.",
-                kept="Nothing was changed: an unmounted disk looks the same.",
-                next_step="Bring them back, or let their batches go: kedro run --params allow_removal=true",
+                kept="Nothing was changed: an unmounted disk looks the same, as does another folder than last time.",
+                next_step="Bring them back; or let their batches go with --params allow_removal=true; or give the "
+                "other folder a lake of its own (BIOREACTOR_LAKE_WAREHOUSE and BIOREACTOR_LAKE_POSTGRES_URL).",
             )
+
+    def why_refused(self, gone: int) -> str:
+        """What a run would say to so many accepted files being gone, or nothing."""
+        if not gone or not self.exists():
+            return ""
+        (accepted,) = self.connection.raw_sql(
+            f"SELECT count(*) FROM {self._qualified} WHERE status = 'accepted'"
+        ).fetchone()
+        if gone <= accepted * self._max_removed_share:
+            return ""
+        return f"A run will stop, {gone:,} of {accepted:,} raw files being gone, unless: --params allow_removal=true"
 
     def _define_views(self, backend: Any) -> None:
         files: dict[str, list[str]] = defaultdict(list)

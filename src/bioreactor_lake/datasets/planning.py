@@ -52,11 +52,13 @@ class RunPlan:
         files: Path to what became of it (new, changed, removed, read again, quarantined), for files that differ.
         tables: The tables and marts in the order of the run.
         causes: For batches that would be written because of a file, the file.
+        refusal: Why the run would stop before it writes anything; empty where it would not.
     """
 
     files: Mapping[str, str]
     tables: tuple[TablePlan, ...]
     causes: Mapping[str, str]
+    refusal: str = ""
 
 
 def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
@@ -71,6 +73,7 @@ def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
     Raises:
         LakeError: There is no warehouse yet, or it cannot be read.
     """
+    refusal = ""
     files: dict[str, str] = {}
     causes: dict[str, str] = {}
     tables: list[TablePlan] = []
@@ -81,6 +84,7 @@ def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
             if output == "raw_files@manifest":
                 node.run({name: catalog.load(name) for name in node.inputs})
                 files, causes = _differing_files(dataset)
+                refusal = dataset.why_refused(sum(what == "removed" for what in files.values()))
                 assume[_RAW] = _raw_fingerprints()
             elif not isinstance(dataset, RawViewDataset):
                 inputs = _load(catalog, node.inputs)
@@ -96,7 +100,7 @@ def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
                     assume[dataset.qualified_name] = holdings.expected_by(
                         backend, expression, hash_logic(expression), assume
                     )
-    return RunPlan(files, tuple(tables), causes)
+    return RunPlan(files, tuple(tables), causes, refusal)
 
 
 def _plan_table(dataset: Any, expression: ir.Table, assume: dict[str, str]) -> TablePlan:

@@ -79,7 +79,8 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         if not self._exists():
             pipeline = (self.metadata or {}).get("pipeline", "__default__")
             raise LakeError(
-                f"{self.qualified_name} is not there yet.", next_step=f"Build it with: kedro run --pipeline {pipeline}"
+                f"{self.qualified_name} is not there yet.",
+                next_step=f"Build it with: kedro run --pipeline {pipeline} (or everything: kedro run)",
             )
         return self._table(self._table_name)
 
