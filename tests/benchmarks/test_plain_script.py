@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bioreactor_lake.postgres import placement
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +62,12 @@ def raw(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    with EmbeddedServer(tmp_path / "postgres") as url:
+    folder = tmp_path / "postgres"
+    with EmbeddedServer(folder) as url:
+        place = placement.existing(folder)
         yield url
+    if place is not None:
+        shutil.rmtree(place.pgdata)  # for root it lies elsewhere
 
 
 def test_plain_script_makes_the_tables_of_the_lake(server: str, raw: Path, tmp_path: Path) -> None:

@@ -51,6 +51,16 @@ def test_one_changed_file_costs_its_batch(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+def test_several_changed_files_cost_their_batches(lake: Lake) -> None:
+    for number in range(10, 20):
+        age(lake.put(f"B-{number}.parquet", readings(f"B-{number}", number)))
+    lake.run()
+    for number in range(10, 17):
+        age(lake.put(f"B-{number}.parquet", readings(f"B-{number}", number + 20)))
+    assert set(batches(run(lake)).values()) == {7}
+    lake.assert_equals_fresh_build()
+
+
 def test_a_file_that_moves_batches_costs_both(lake: Lake) -> None:
     age(lake.put("B-3.parquet", readings("B-new", 3)))
     assert set(batches(run(lake)).values()) == {2}
