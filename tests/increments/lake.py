@@ -57,9 +57,13 @@ class Lake:
         pq.write_table(table, target)
         return target
 
+    def open_warehouse(self) -> duckdb.DuckDBPyConnection:
+        """As somebody else would, without the project's code."""
+        return duckdb.connect(self.warehouse, read_only=True)
+
     def tables(self) -> dict[str, pd.DataFrame]:
         found = {}
-        with duckdb.connect(self.warehouse, read_only=True) as connection:
+        with self.open_warehouse() as connection:
             for table in KEYS:
                 found[table] = connection.execute(f"SELECT * FROM {table} ORDER BY ALL").df()
         with psycopg.connect(self.database) as connection:

@@ -10,6 +10,7 @@ import pytest
 from tests.increments.lake import Lake, readings
 
 from bioreactor_lake.lake.runs import Run, running
+from bioreactor_lake.raw_store.folder import Folder
 
 
 @pytest.fixture
@@ -85,10 +86,8 @@ def test_content_that_changed_behind_equal_times_is_found_by_verify(lake: Lake) 
     target.write_bytes(other.read_bytes())
     age(target)
     with duckdb.connect(lake.warehouse) as connection:
-        connection.execute(
-            "UPDATE lake_state.file_keys SET ctime_ns = ?, mtime_ns = ?, settled = true WHERE path = 'B-1.parquet'",
-            [target.stat().st_ctime_ns, target.stat().st_mtime_ns],
-        )
+        key = Folder(lake.raw).current_keys(["B-1.parquet"])["B-1.parquet"]
+        connection.execute("UPDATE lake_state.file_keys SET key = ?, settled = true WHERE path = 'B-1.parquet'", [key])
     assert set(batches(run(lake)).values()) == {0}
     assert set(batches(run(lake, verify=True)).values()) == {1}
     lake.assert_equals_fresh_build()

@@ -111,6 +111,12 @@ def test_one_odd_float_among_ids_does_not_cost_the_file(folder: RawFolder, outco
         assert "42" in row["batch_ids"]
 
 
+def test_a_column_called_like_duckdbs_own_is_no_reason_to_refuse_a_file(folder: RawFolder, outcome: Outcome) -> None:
+    for name in ("filename", "FileName", "source_file", "bioreactor_lake_path"):
+        folder.add(f"{name}.parquet", columns(**{name: ["x"]}))
+    assert set(_statuses(outcome()).values()) == {"accepted"}
+
+
 def test_a_folder_that_links_to_itself_is_read_once(folder: RawFolder, new_lake: NewLake) -> None:
     folder.add("sub/back\\slash.parquet", columns(batch_id=["sub"]))
     (folder.root / "sub" / "loop").symlink_to(folder.root)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,10 +13,11 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from bioreactor_lake.datasets.expressions import schema_of
-from bioreactor_lake.datasets.footers import differing_in_case, first_line, why_not_parquet
-from bioreactor_lake.datasets.found_files import FoundFile, current_key, find_files
-from bioreactor_lake.datasets.parquet_rows import list_paths, partition_keys, select_rows
+from bioreactor_lake.datasets.faults import CHANGED, facts_of, first_line, raise_unless_of_a_file
+from bioreactor_lake.datasets.footers import Schema, group_by_schema
+from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
 from bioreactor_lake.errors import LakeError, NothingToIngest
+from bioreactor_lake.raw_store import FoundFile, RawStore
 from bioreactor_lake.sql import literal
 
 Summarise = Callable[[ir.Table], ir.Table]
@@ -38,36 +36,31 @@ FACTS = pa.schema(
         ("ts_min", pa.timestamp("us")),
         ("ts_max", pa.timestamp("us")),
         ("reason", pa.string()),
-        # What tells at the next run whether to look again; kept apart from the manifest.
+        # For the lake itself, kept apart from the manifest.
         ("location", pa.string()),
-        ("mtime_ns", pa.int64()),
-        ("ctime_ns", pa.int64()),
-        ("inode", pa.uint64()),
+        ("key", pa.string()),
         ("settled", pa.bool_()),
+        ("path_column", pa.string()),
     ]
 )
 _KNOWN = ("schema_id", "rules_hash", "batch_ids", "rows_accepted", "rows_rejected", "ts_min", "ts_max", "reason")
-_CHANGED = "changed while it was read: it is looked at again in the next run"
-_KEY = ("size_bytes", "mtime_ns", "ctime_ns", "inode")
-# A file written less than this before it was hashed could change once more within its time stamp's grain.
-_SETTLING_SECONDS = 2
 
 
 class RawFolder:
-    """The files of a folder, found when it is made.
+    """The files of a folder or bucket, found when it is made.
 
     Args:
-        root: The folder.
+        store: The place.
         ignore: Name patterns of files that are no raw files, such as unfinished copies.
         backend: DuckDB connection that reads them, of the warehouse with the manifest.
         verify: Whether to hash every file, even where nothing points to a change.
     """
 
-    def __init__(self, root: Path, ignore: Sequence[str], backend: Any, *, verify: bool = False) -> None:
-        self._root = root
+    def __init__(self, store: RawStore, ignore: Sequence[str], backend: Any, *, verify: bool = False) -> None:
+        self._store = store
         self._backend = backend
         self._verify = verify
-        self.files = find_files(root, ignore)
+        self.files = store.find_files(ignore)
 
     def inspect(
         self, summarise: Summarise, *, rules: str = "", variant: Callable[[str], str] | None = None
@@ -86,32 +79,29 @@ class RawFolder:
 
         Raises:
             NothingToIngest: The folder holds no raw file.
-            LakeError: There is no such folder.
+            LakeError: The machine or the network was at fault, so that no file is quarantined for it.
         """
-        if not self._root.is_dir():
-            raise LakeError(
-                f"The raw folder {self._root} is not there.",
-                kept="Every table is as it was.",
-                next_step="Mount it, or set BIOREACTOR_LAKE_RAW to the folder that has the raw files.",
-            )
         if not self.files:
             raise NothingToIngest(
-                f"No raw file was found in {self._root}.",
+                f"No raw file was found in {self._store.root}.",
                 kept="Every table is as it was.",
                 next_step="Put Parquet files there, or set BIOREACTOR_LAKE_RAW to the folder that has them.",
             )
         self._rules, self._variant = _digest(rules), variant or (lambda path: "")
-        started, known, current = time.time(), self._known(), _CurrentRules(self._backend, summarise)
+        known, current = self._known(), _CurrentRules(self._backend, summarise)
         for file in self.files:
             before = known.get(file.path)
-            self._identify(file, before, started)
+            self._identify(file, before)
             if before is not None and file.to_read:
                 self._take_over(file, before, current)
-        for names_and_types, keys, files in self._by_schema():
-            self._summarise(summarise, names_and_types, keys, files)
+        read = [file for file in self.files if file.to_read]
+        for schema, keys, files in group_by_schema(self._backend, self._store, read):
+            self._summarise(summarise, schema, keys, files)
+        keys_now = self._store.current_keys([file.path for file in read])
+        for file in read:
+            if keys_now.get(file.path) != file.key:
+                file.facts["reason"] = CHANGED
         for file in self.files:
-            if not file.known and current_key(file.location) != file.key:
-                file.facts["reason"] = _CHANGED
             if file.facts.get("reason") is not None:
                 file.facts |= {"rules_hash": self._rules, "batch_ids": None, "rows_accepted": None}
         rows = [{name: file.facts.get(name) for name in FACTS.names} for file in self.files]
@@ -121,7 +111,7 @@ class RawFolder:
         """What the manifest says of the files that were there last time, by path."""
         try:
             cursor = self._backend.raw_sql(
-                "SELECT f.*, k.mtime_ns, k.ctime_ns, k.inode, k.settled FROM raw.files AS f "
+                "SELECT f.*, k.key, k.settled, k.path_column FROM raw.files AS f "
                 "JOIN lake_state.file_keys AS k USING (path) WHERE f.status IN ('accepted', 'quarantined')"
             )
         except duckdb.CatalogException:
@@ -129,21 +119,17 @@ class RawFolder:
         names = [column[0] for column in cursor.description]
         return {row["path"]: row for row in (dict(zip(names, values, strict=True)) for values in cursor.fetchall())}
 
-    def _identify(self, file: FoundFile, before: dict[str, Any] | None, started: float) -> None:
-        size, mtime_ns, ctime_ns, inode = file.key
+    def _identify(self, file: FoundFile, before: dict[str, Any] | None) -> None:
         file.facts |= {
-            "path": file.path, "size_bytes": size, "location": file.location.as_posix(),
-            "modified_at": file.modified_at,
-            "mtime_ns": mtime_ns, "ctime_ns": ctime_ns, "inode": inode,
-            "settled": max(mtime_ns, ctime_ns) / 1e9 < started - _SETTLING_SECONDS,
+            "path": file.path, "size_bytes": file.size_bytes, "modified_at": file.modified_at,
+            "location": file.location, "key": file.key, "settled": file.settled,
         }  # fmt: skip
         trusted = before is not None and before["settled"] and before["content_hash"] is not None and not self._verify
-        if trusted and before is not None and file.key == tuple(before[name] for name in _KEY):
+        if trusted and before is not None and file.key == before["key"]:
             file.facts |= {"content_hash": before["content_hash"], "settled": True}
             return
         try:
-            with file.location.open("rb") as stream:
-                file.facts["content_hash"] = hashlib.file_digest(stream, "sha256").hexdigest()
+            file.facts["content_hash"] = self._store.hash_content(file)
         except OSError as error:
             file.facts["reason"] = f"cannot be read: {error.strerror}; check its permissions and the disk"
 
@@ -155,10 +141,10 @@ class RawFolder:
             same = rules_hash is not None and before["rules_hash"] == self._mark(rules_hash, file.path)
         else:
             # What a passing fault of a disk set aside is looked at again on demand.
-            same = before["rules_hash"] == self._rules and not self._verify and _CHANGED not in before["reason"]
+            same = before["rules_hash"] == self._rules and not self._verify and CHANGED not in before["reason"]
         if same:
             file.known = True
-            file.facts |= {name: before[name] for name in _KNOWN}
+            file.facts |= {name: before[name] for name in (*_KNOWN, "path_column")}
 
     def _mark(self, rules_hash: str, path: str) -> str:
         """The rules that a file is read by, with what its path adds to them."""
@@ -166,65 +152,16 @@ class RawFolder:
         other = self._variant(path)
         return f"{rules_hash}-{_digest(values, other)}" if values or other else rules_hash
 
-    def _by_schema(self) -> list[tuple[list[tuple[str, str]], tuple[str, ...], list[FoundFile]]]:
-        """Sound files grouped by column names, DuckDB types and partition keys."""
-        footers: dict[tuple[Any, ...], list[FoundFile]] = defaultdict(list)
-        for file, footer in self._footers([file for file in self.files if file.to_read]):
-            if doubled := differing_in_case(footer):
-                first, second = doubled
-                file.facts["reason"] = f"columns {first!r} and {second!r} differ in case only: rename one of them"
-            else:
-                footers[footer, partition_keys(file.path)].append(file)
-        groups: dict[tuple[Any, ...], list[FoundFile]] = defaultdict(list)
-        for (_, keys), files in footers.items():
-            query = select_rows(self._root, [files[0].path], keys)
-            try:
-                described = self._backend.raw_sql(f"DESCRIBE {query}").fetchall()
-            except duckdb.Error as error:
-                _blame_the_machine(error)
-                for file in files:
-                    file.facts["reason"] = f"its columns cannot be read ({first_line(error)}): write it again"
-                continue
-            groups[tuple((name, kind) for name, kind, *_ in described), keys].extend(files)
-        return [(list(schema), keys, files) for (schema, keys), files in groups.items()]
-
-    def _footers(self, files: list[FoundFile]) -> list[tuple[FoundFile, tuple[Any, ...]]]:
-        try:
-            return self._read_footers(files)
-        except duckdb.Error:
-            readable = []
-            for file in files:
-                try:
-                    readable += self._read_footers([file])
-                except duckdb.Error as error:
-                    _blame_the_machine(error)
-                    file.facts["reason"] = why_not_parquet(file.location, error)
-            return readable
-
-    def _read_footers(self, files: list[FoundFile]) -> list[tuple[FoundFile, tuple[Any, ...]]]:
-        if not files:
-            return []
-        source = list_paths(self._root, [file.path for file in files])
-        rows = self._backend.raw_sql(
-            "SELECT file_name, name, type, num_children, CAST(logical_type AS VARCHAR), converted_type, type_length "
-            f"FROM parquet_schema({source})"
-        ).fetchall()
-        by_name: dict[str, list[Any]] = defaultdict(list)
-        for name, *element in rows:
-            by_name[name].append(tuple(element))
-        return [(file, tuple(by_name[str(file.location)])) for file in files]
-
     def _summarise(
         self,
         summarise: Summarise,
-        names_and_types: list[tuple[str, str]],
+        schema: Schema,
         keys: tuple[str, ...],
         files: list[FoundFile],
     ) -> None:
-        schema_id = _digest(names_and_types, keys)
-        rows = self._backend.sql(select_rows(self._root, [files[0].path], keys))
+        schema_id = _digest(schema, keys)
         try:
-            rules_hash = hash_rules(self._backend, summarise, rows.schema())
+            rules_hash = hash_rules(self._backend, summarise, schema_of(self._backend, schema))
         except LakeError as error:
             for file in files:
                 file.facts |= {"schema_id": schema_id, "reason": _as_reason(error)}
@@ -234,16 +171,17 @@ class RawFolder:
             file.facts |= {"schema_id": schema_id, "rules_hash": mark, "reason": "it has no rows"}
         try:
             self._read(summarise, keys, files)
-        except duckdb.Error:
+        except duckdb.Error as error:
+            raise_unless_of_a_file(error)
             for file in files:
                 try:
                     self._read(summarise, keys, [file])
                 except duckdb.Error as error:
-                    _blame_the_machine(error)
-                    file.facts["reason"] = f"its data cannot be read ({first_line(error)}): write or copy it again"
+                    otherwise = f"its data cannot be read ({first_line(error)}): write or copy it again"
+                    file.facts |= facts_of(error, otherwise)
 
     def _read(self, summarise: Callable[[ir.Table], ir.Table], keys: tuple[str, ...], files: list[FoundFile]) -> None:
-        rows = self._backend.sql(select_rows(self._root, [file.path for file in files], keys))
+        rows = self._backend.sql(self._select(files, keys))
         by_path = {file.path: file for file in files}
         cursor = self._backend.raw_sql(self._backend.compile(summarise(rows)))
         names = [column[0] for column in cursor.description]
@@ -255,6 +193,9 @@ class RawFolder:
                 facts["reason"] = conflict
             else:
                 facts |= found
+
+    def _select(self, files: list[FoundFile], keys: tuple[str, ...]) -> str:
+        return select_rows(self._store.root, [file.path for file in files], keys, files[0].facts["path_column"])
 
     def _as_table(self, facts: pa.Table) -> ir.Table:
         self._backend.con.register("inspected_arrow", facts)
@@ -289,16 +230,6 @@ class _CurrentRules:
 def hash_rules(backend: Any, summarise: Summarise, schema: ibis.Schema) -> str:
     """Hash of everything that decides how files of a schema are read, down to the rules of staging."""
     return _digest(backend.compile(summarise(ibis.table(schema, name="file"))))
-
-
-def _blame_the_machine(error: duckdb.Error) -> None:
-    """Raise what is no fault of the file that was being read, so that it is not quarantined for it."""
-    if isinstance(error, duckdb.OutOfMemoryException | duckdb.InterruptException) or "No space left" in str(error):
-        raise LakeError(
-            f"Inspecting the raw files failed: {error}",
-            kept="Nothing was changed.",
-            next_step="Raise warehouse.memory_limit in conf/*/globals.yml or make room on the disk, then run again.",
-        ) from error
 
 
 def _as_reason(error: LakeError) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
 
+from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError, NothingToIngest
@@ -38,14 +38,12 @@ class ManifestDataset(WarehouseDataset):
     manifest and what is read of it cannot differ.
 
     Args:
-        path: The raw folder that the manifest's paths lie under.
         max_removed_share: Share of the accepted files that may be gone before a run has to be told that this is meant.
         **relation: As for `WarehouseDataset`.
     """
 
-    def __init__(self, *, path: str, max_removed_share: float = 0.2, **relation: Any) -> None:
+    def __init__(self, *, max_removed_share: float = 0.2, **relation: Any) -> None:
         super().__init__(**relation)
-        self._root = Path(path)
         self._max_removed_share = max_removed_share
 
     def _write(self, backend: Any, data: ir.Table) -> WriteReport:
@@ -77,8 +75,7 @@ class ManifestDataset(WarehouseDataset):
         )
         backend.raw_sql("CREATE SCHEMA IF NOT EXISTS lake_state")
         backend.raw_sql(
-            "CREATE OR REPLACE TABLE lake_state.file_keys AS "
-            "SELECT path, location, size_bytes, mtime_ns, ctime_ns, inode, settled FROM seen"
+            "CREATE OR REPLACE TABLE lake_state.file_keys AS SELECT path, location, key, settled, path_column FROM seen"
         )
         if self._accepted(backend) != before or run.full_refresh:
             self._define_views(backend)
@@ -109,7 +106,7 @@ class ManifestDataset(WarehouseDataset):
         ).fetchone()
         if gone > accepted * self._max_removed_share and not run.allow_removal:
             raise LakeError(
-                f"{gone:,} of {accepted:,} accepted raw files are gone from {self._root}.",
+                f"{gone:,} of {accepted:,} accepted raw files are gone from {self._config['raw']['path']}.",
                 kept="Nothing was changed: an unmounted disk looks the same, as does another folder than last time.",
                 next_step="Bring them back; or let their batches go with --params allow_removal=true; or give the "
                 "other folder a lake of its own (BIOREACTOR_LAKE_WAREHOUSE and BIOREACTOR_LAKE_POSTGRES_URL).",
@@ -127,15 +124,17 @@ class ManifestDataset(WarehouseDataset):
         return f"A run will stop, {gone:,} of {accepted:,} raw files being gone, unless: --params allow_removal=true"
 
     def _define_views(self, backend: Any) -> None:
-        files: dict[str, list[str]] = defaultdict(list)
-        for schema_id, path in backend.raw_sql(
-            f"SELECT schema_id, path FROM {self._qualified} WHERE status = 'accepted' ORDER BY path"
+        root = warehouse.raw_store(self._config).root
+        schemas: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for schema_id, path, column in backend.raw_sql(
+            f"SELECT f.schema_id, f.path, k.path_column FROM {self._qualified} AS f JOIN {_KEYS} AS k USING (path) "
+            "WHERE f.status = 'accepted' ORDER BY f.path"
         ).fetchall():
-            files[PARQUET_VIEW + schema_id].append(path)
-        for name, paths in files.items():
-            query = select_rows(self._root, paths, partition_keys(paths[0]))
+            schemas[PARQUET_VIEW + schema_id, column].append(path)
+        for (name, column), paths in schemas.items():
+            query = select_rows(root, paths, partition_keys(paths[0]), column)
             backend.raw_sql(f"CREATE OR REPLACE VIEW {quote(self._database)}.{quote(name)} AS {query}")
-        self._retire_views(backend, keep=set(files))
+        self._retire_views(backend, keep={name for name, _ in schemas})
 
     def _retire_views(self, backend: Any, keep: set[str]) -> None:
         """Empty the views of schemas that no accepted file has; drop those that `raw.bioreactor` no longer reads.

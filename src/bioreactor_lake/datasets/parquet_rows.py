@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from bioreactor_lake.sql import literal, quote
 
 PARTITION = "partition "
-_PATH = "bioreactor_lake_path"
 
 
-def select_rows(root: Path, paths: Iterable[str], keys: Iterable[str]) -> str:
+def path_column(columns: Iterable[str]) -> str:
+    """The column for DuckDB to put a file's path into: `filename`, by which alone it passes over files, if it is free.
+
+    >>> path_column(["ts", "value"]), path_column(["ts", "FileName"])
+    ('filename', 'bioreactor_lake_path')
+    """
+    return "bioreactor_lake_path" if any(name.lower() == "filename" for name in columns) else "filename"
+
+
+def select_rows(root: str, paths: Iterable[str], keys: Iterable[str], path_column: str) -> str:
     """A query for the rows of files of one schema. Grain: one row per raw row.
 
     Columns are those of the files, `partition <key>` for each key of a hive-partitioned path (as text, so that
@@ -20,26 +27,28 @@ def select_rows(root: Path, paths: Iterable[str], keys: Iterable[str]) -> str:
     path under the root.
 
     Args:
-        root: The raw folder.
+        root: The raw folder or URL, without a slash at its end.
         paths: Paths under it.
         keys: Partition keys of their paths.
+        path_column: As found by `path_column`.
     """
-    path = f"substr({quote(_PATH)}, {len(root.as_posix().rstrip('/')) + 2})"
+    path = f"substr({quote(path_column)}, {len(root) + 2})"
+    option = "filename = true" if path_column == "filename" else f"filename = {literal(path_column)}"
     partitions = "".join(
         f", nullif(url_decode(regexp_extract({path}, {literal(f'(?:^|/){re.escape(key)}=([^/]*)/')}, 1)), "
         f"'__HIVE_DEFAULT_PARTITION__') AS {quote(PARTITION + key)}"
         for key in keys
     )
     return (
-        f"SELECT COLUMNS(lambda c: lower(c) NOT IN ('source_file', {literal(_PATH)})){partitions}, "
-        f"{path} AS source_file FROM read_parquet({list_paths(root, paths)}, filename = {literal(_PATH)}, "
+        f"SELECT COLUMNS(lambda c: lower(c) NOT IN ('source_file', {literal(path_column)})){partitions}, "
+        f"{path} AS source_file FROM read_parquet({list_paths(root, paths)}, {option}, "
         "hive_partitioning = false)"
     )
 
 
-def list_paths(root: Path, paths: Iterable[str]) -> str:
-    """An SQL list of absolute paths in which no character is taken for a glob's."""
-    plain = (re.sub(r"([*?[])", r"[\1]", (root / path).as_posix()) for path in paths)
+def list_paths(root: str, paths: Iterable[str]) -> str:
+    """An SQL list of full paths in which no character is taken for a glob's."""
+    plain = (re.sub(r"([*?[])", r"[\1]", f"{root}/{path}") for path in paths)
     return f"[{', '.join(map(literal, plain))}]"
 
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import warehouse
-from bioreactor_lake.datasets.found_files import find_files
 from bioreactor_lake.datasets.inspection import RawFolder
 from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import current_run
+from bioreactor_lake.raw_store import RawStore
 
 
 class RawFolderDataset(AbstractDataset[None, RawFolder]):
-    """The raw folder, read-only.
+    """The raw folder or bucket, read-only.
 
     Args:
-        path: The folder of raw Parquet files; subfolders are looked into, hidden names (`.` or `_`) are not.
-        warehouse: The DuckDB file whose connection reads the files.
+        warehouse: Where the raw files are, and the DuckDB file whose connection reads them.
         ignore: Name patterns of files that are no raw files, such as unfinished copies.
         metadata: For Kedro-Viz.
     """
@@ -30,32 +28,23 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
     def __init__(
         self,
         *,
-        path: str,
         warehouse: warehouse.WarehouseConfig,
         ignore: Sequence[str] = (),
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._given = path
-        self._path = Path(path)
         self._config = warehouse
         self._ignore = tuple(ignore)
         self.metadata = metadata
 
     def load(self) -> RawFolder:
-        """The folder as it is now.
+        """The files as they are now.
 
         Raises:
-            LakeError: It is not on this machine's file system.
+            LakeError: The place is not there, or cannot be listed.
         """
-        if "://" in self._given:
-            raise LakeError(
-                f"Raw files in object storage ({self._given}) cannot be read yet.",
-                kept="Nothing was changed.",
-                next_step="Mount or copy them, and set BIOREACTOR_LAKE_RAW to that folder.",
-            )
         run = current_run()
         backend = warehouse.connect(self._config)
-        return RawFolder(self._path, self._ignore, backend, verify=run is not None and run.verify)
+        return RawFolder(self._store, self._ignore, backend, verify=run is not None and run.verify)
 
     def save(self, data: None) -> None:
         """Refused: raw files are what the instruments wrote.
@@ -68,14 +57,21 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first files, for Kedro-Viz, or why there are none."""
         try:
-            files = find_files(self._path, self._ignore)[:nrows]
+            files = self._store.find_files(self._ignore)[:nrows]
         except LakeError as error:
             return show_reason(error)
         names = ["path", "size_bytes", "modified_at"]
-        return show_rows(names, [(file.path, file.key[0], file.modified_at) for file in files])
+        return show_rows(names, [(file.path, file.size_bytes, file.modified_at) for file in files])
+
+    @property
+    def _store(self) -> RawStore:
+        return warehouse.raw_store(self._config)
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._path), "ignore": self._ignore}
+        return {"path": self._config["raw"]["path"], "ignore": self._ignore}
 
     def _exists(self) -> bool:
-        return self._path.is_dir()
+        try:
+            return bool(self._store.find_files(self._ignore))
+        except LakeError:
+            return False

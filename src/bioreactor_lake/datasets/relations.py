@@ -21,6 +21,7 @@ from bioreactor_lake.datasets.expressions import schema_of
 from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import WriteReport, current_run
+from bioreactor_lake.raw_store import httpfs
 from bioreactor_lake.sql import literal, quote
 
 logger = logging.getLogger(__name__)
@@ -192,6 +193,8 @@ def _next_step(error: duckdb.Error) -> str:
         return (
             "Raise warehouse.memory_limit or lower warehouse.threads in conf/*/globals.yml, and make room on the disk."
         )
+    if httpfs.is_about_the_network(error):
+        return "Check the network and the object store, then run again."
     if ".parquet" in text or "No files found" in text:
         return "A raw file changed or went away since it was looked at: kedro run --pipeline ingestion"
     return "Check the disk's space and the warehouse file, then run again."

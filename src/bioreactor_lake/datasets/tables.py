@@ -7,7 +7,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import holdings
+from bioreactor_lake.datasets import holdings, warehouse
 from bioreactor_lake.datasets.expressions import compile_typed, list_batches, narrow_to, spell_type
 from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.datasets.relations import WarehouseDataset
@@ -79,7 +79,7 @@ class MaterialisedDataset(WarehouseDataset):
         else:
             rows, batches = self._write_whole(backend, data), changes.total
         holdings.remember_relation(backend, self.qualified_name, "table", logic, data, _run_id())
-        confirm_raw_files(backend, data, changes.stale if reason is None else None)
+        confirm_raw_files(backend, warehouse.raw_store(self._config), data, changes.stale if reason is None else None)
         return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "")
 
     def plan(self, data: ir.Table, assume: Mapping[str, str]) -> tuple[holdings.Changes, str | None]:

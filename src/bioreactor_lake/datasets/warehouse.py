@@ -15,6 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from bioreactor_lake.errors import LakeError, LockedError
 from bioreactor_lake.lake.runs import Run, current_run, new_run_id
+from bioreactor_lake.raw_store import RawConfig, RawStore, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +27,18 @@ class WarehouseConfig(TypedDict, total=False):
         filepath: The DuckDB file.
         threads: Threads of DuckDB; null for as many as the machine has cores.
         memory_limit: Such as `4GB`; null for DuckDB's own limit, 80 % of the machine's memory.
+        raw: Where the raw files are that its views read.
     """
 
     filepath: str
+    raw: RawConfig
     threads: int | None
     memory_limit: str | None
 
 
 _SCHEMAS = {"raw", "staging", "intermediate", "curated", "marts", "lake_state", "quality", "ops", "main", "temp"}
 _connections: dict[Path, tuple[ibis.BaseBackend, bool]] = {}
+_stores: dict[Path, RawStore] = {}
 
 
 def connect(config: WarehouseConfig, *, write: bool | None = None) -> ibis.BaseBackend:
@@ -58,13 +62,31 @@ def connect(config: WarehouseConfig, *, write: bool | None = None) -> ibis.BaseB
     if backend is not None:
         close(path)
     backend = _open(path, config, write)
+    try:
+        raw_store(config).prepare(backend, remember=write)
+    except BaseException:
+        backend.disconnect()
+        raise
     _connections[path] = backend, write
     return backend
 
 
+def raw_store(config: WarehouseConfig) -> RawStore:
+    """Where the raw files of a warehouse are; one client serves as long as the connection does.
+
+    Raises:
+        LakeError: The address of the raw files is none, or what reads object stores is not installed.
+    """
+    path = Path(config["filepath"])
+    if path not in _stores:
+        _stores[path] = open_store(config["raw"])
+    return _stores[path]
+
+
 def close(path: Path | None = None) -> None:
     """Close the connection to one warehouse, or to all, so that other processes can open the file."""
-    for known in [path] if path is not None else list(_connections):
+    for known in [path] if path is not None else [*_connections, *_stores]:
+        _stores.pop(known, None)
         if entry := _connections.pop(known, None):
             entry[0].disconnect()
 

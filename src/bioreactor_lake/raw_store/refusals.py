@@ -1,0 +1,92 @@
+"""What an object store, or the way to it, said no to, in the words of the person who must act."""
+
+from __future__ import annotations
+
+from botocore import exceptions
+
+from bioreactor_lake.errors import LakeError
+
+_KEPT = "Every table is as it was."
+_UNKNOWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId", "AuthFailure")
+_EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "RequestExpired")
+_ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301")
+_CREDENTIALS = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.ProfileNotFound,
+    exceptions.TokenRetrievalError,
+    exceptions.SSOError,
+)
+_GIVE_THEM = (
+    "Give a key and secret in conf/local/credentials.yml under `raw`, or by the AWS chain (AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a role)."
+)
+
+
+def explain(error: Exception, place: str, endpoint: str) -> LakeError:
+    """The error to raise for one of botocore's.
+
+    Args:
+        error: What botocore raised.
+        place: URL of the raw files.
+        endpoint: URL of the store.
+    """
+    if isinstance(error, exceptions.ClientError):
+        return _explain_answer(error, place, endpoint)
+    if isinstance(error, _CREDENTIALS):
+        return LakeError(f"There are no credentials to read {place}: {error}", kept=_KEPT, next_step=_GIVE_THEM)
+    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+        return unreachable(endpoint, str(error))
+    return LakeError(
+        f"{place} cannot be read: {error}",
+        kept=_KEPT,
+        next_step="Correct BIOREACTOR_LAKE_RAW, and `raw` in conf/*/globals.yml or the AWS configuration.",
+    )
+
+
+def unreachable(endpoint: str, why: str) -> LakeError:
+    """The error for a store that does not answer, or stopped in the middle."""
+    return LakeError(
+        f"The object store at {endpoint} cannot be reached: {why}",
+        kept=_KEPT,
+        next_step="Check the network and the endpoint (raw.endpoint_url in conf/*/globals.yml, or AWS_ENDPOINT_URL), "
+        "then run again: it goes on where it stopped.",
+    )
+
+
+def _explain_answer(error: exceptions.ClientError, place: str, endpoint: str) -> LakeError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    bucket = place.removeprefix("s3://").partition("/")[0]
+    if code in _EXPIRED:
+        return LakeError(f"The credentials for {place} have expired ({code}).", kept=_KEPT, next_step="Renew them.")
+    if code in _UNKNOWN:
+        return LakeError(
+            f"{endpoint} does not know the credentials that {place} was asked for with ({code}).",
+            kept=_KEPT,
+            next_step=_GIVE_THEM,
+        )
+    if status == 403:
+        return LakeError(
+            f"{endpoint} refuses to list or read {place} with these credentials ({code}).",
+            kept=_KEPT,
+            next_step="Check them, and grant them s3:ListBucket on the bucket and s3:GetObject on its objects.",
+        )
+    if code == "NoSuchBucket" or status == 404:
+        return LakeError(
+            f"There is no bucket {bucket} at {endpoint}.",
+            kept=_KEPT,
+            next_step="Correct BIOREACTOR_LAKE_RAW or the endpoint, or make the bucket.",
+        )
+    if code in _ELSEWHERE or status == 301:
+        return LakeError(
+            f"The bucket {bucket} is in another region than the one it was asked for in ({code}).",
+            kept=_KEPT,
+            next_step="Set raw.region in conf/*/globals.yml, or AWS_REGION.",
+        )
+    return LakeError(
+        f"The object store at {endpoint} failed: {error}",
+        kept=_KEPT,
+        next_step="Run again; if it stays, ask its keeper.",
+    )
