@@ -9,5 +9,5 @@ from bioreactor_lake.postgres.embedded import EmbeddedServer
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with EmbeddedServer(tmp_path_factory.mktemp("postgres")) as url:
+    with EmbeddedServer(tmp_path_factory.mktemp("postgres"), options={"fsync": "off"}) as url:
         yield url

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import random
 import shutil
@@ -19,17 +18,9 @@ from pathlib import Path
 import pandas as pd
 import psycopg
 import pytest
-from tests.increments.lake import MARTS, PROJECT, Lake, readings
+from tests.increments.lake import MARTS, PROCESSES, PROJECT, Lake, environment_of, readings
 
 from bioreactor_lake.postgres.embedded import EmbeddedServer
-
-# Runs are processes of their own; a server that has imported everything once forks them, which saves seconds each.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    ["bioreactor_lake.cli.run", "bioreactor_lake.cli.summary", "bioreactor_lake.pipeline_registry"]
-    + [f"bioreactor_lake.datasets.{name}" for name in ("raw_folder", "manifest", "tables", "marts")]
-    + ["kedro.framework.cli.cli", "kedro.runner", "ibis.backends.duckdb", "pandas"]
-)
 
 
 def _kedro(environment: dict[str, str], arguments: tuple[str, ...], output: str, bound: bool) -> None:
@@ -76,13 +67,7 @@ class Started:
 
 
 def start(lake: Lake, *arguments: str, bound: bool = False) -> Started:
-    environment = os.environ | {
-        "BIOREACTOR_LAKE_RAW": str(lake.raw),
-        "BIOREACTOR_LAKE_WAREHOUSE": str(lake.warehouse),
-        "BIOREACTOR_LAKE_POSTGRES_URL": lake.database,
-        "DO_NOT_TRACK": "1",
-        "COLUMNS": "400",
-    }
+    environment = os.environ | environment_of(lake) | {"DO_NOT_TRACK": "1", "COLUMNS": "400"}
     output = lake.folder / f"output_{time.time_ns()}.txt"
     arguments = ("run", *arguments)
     process = PROCESSES.Process(target=_kedro, args=(environment, arguments, str(output), bound), daemon=True)

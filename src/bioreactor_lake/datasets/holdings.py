@@ -6,6 +6,9 @@ hold, so its fingerprints are computed. The rule is one for all:
 
     expected(table, batch) = hash(logic(table), for each upstream the fingerprint that it holds for the batch)
 
+Where a table is computed over several batches, all of its batches have one fingerprint, made of all that the upstreams
+hold, so that what is built on it changes whenever it may have changed; and it may have batches that no upstream has.
+
 A batch is stale where held and expected differ. A crash, a restored backup, a skipped run or a changed node needs no
 other rule.
 """
@@ -20,10 +23,11 @@ import ibis.expr.types as ir
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.locality import is_keyed
-from bioreactor_lake.lake.logic import leaves, name_leaf
+from bioreactor_lake.lake.logic import WHOLE, leaves, name_leaf
 from bioreactor_lake.sql import literal, quote
 
 _EXPECTED = "temp.main.expected_batches"
+_EXPECTED_OF_ALL = f"(SELECT DISTINCT fingerprint FROM {_EXPECTED} WHERE starts_with(fingerprint, {literal(WHOLE)}))"
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,9 @@ def changes(backend: Any, held: str) -> Changes:
         "WHERE h.fingerprint IS DISTINCT FROM e.fingerprint ORDER BY 1",
     )
     gone = _column(
-        backend, f"SELECT batch_id FROM ({held}) AS h ANTI JOIN {_EXPECTED} AS e USING (batch_id) ORDER BY 1"
+        backend,
+        f"SELECT batch_id FROM ({held}) AS h ANTI JOIN {_EXPECTED} AS e USING (batch_id) "
+        f"WHERE fingerprint NOT IN {_EXPECTED_OF_ALL} ORDER BY 1",
     )
     (total,) = backend.raw_sql(f"SELECT count(*) FROM {_EXPECTED}").fetchone()
     return Changes(stale, gone, int(total))
@@ -140,8 +146,9 @@ def remember_batches(backend: Any, name: str, qualified: str, batches: str | Non
     backend.raw_sql(f"DELETE FROM lake_state.held WHERE name = {literal(name)}{among}")
     rows = f"SELECT batch_id, count(*) AS rows FROM {qualified} WHERE true{among} GROUP BY batch_id"
     backend.raw_sql(
-        f"INSERT INTO lake_state.held SELECT {literal(name)}, batch_id, fingerprint, coalesce(rows, 0) "
-        f"FROM {_EXPECTED} LEFT JOIN ({rows}) USING (batch_id) WHERE true{among}"
+        f"INSERT INTO lake_state.held SELECT {literal(name)}, batch_id, "
+        f"coalesce(fingerprint, {_EXPECTED_OF_ALL}) AS held, coalesce(rows, 0) "
+        f"FROM {_EXPECTED} FULL JOIN ({rows}) USING (batch_id) WHERE held IS NOT NULL{among}"
     )
 
 
@@ -194,6 +201,12 @@ def _combine(backend: Any, keyed: Sequence[str], others: Sequence[str], logic: s
         for number, name in enumerate(keyed)
     )
     held = ", ".join(f"coalesce(u{number}.fingerprint, '-')" for number in range(len(keyed)))
+    if logic.startswith(WHOLE):
+        content = f"SELECT batch_id, md5(concat_ws('|', batch_id, {held})) AS content FROM {joined}"
+        return (
+            f"WITH upstream AS ({content}) SELECT batch_id, {literal(WHOLE)} || md5(concat_ws('|', {literal(fixed)}, "
+            "(SELECT string_agg(content, '' ORDER BY content) FROM upstream))) AS fingerprint FROM upstream"
+        )
     return f"SELECT batch_id, md5(concat_ws('|', {literal(fixed)}, {held})) AS fingerprint FROM {joined}"
 
 

@@ -43,6 +43,20 @@ def why_not_local(table: ir.Table) -> str | None:
     return None
 
 
+def mixes_batches(table: ir.Table) -> bool:
+    """Whether rows of a batch may change when another batch does.
+
+    That is so of all that is not batch-local, but not of staging's views: they trim `batch_id`, and the manifest says
+    which files hold a batch as it reads then.
+    """
+    try:
+        keys = _keys(table.op())
+    except NotLocal:
+        return True
+    leaves = table.op().find((ops.DatabaseTable, ops.UnboundTable))
+    return keys is not None and BATCH not in keys and not all(leaf.namespace.database == "raw" for leaf in leaves)
+
+
 def is_keyed(leaf: ops.Node) -> bool:
     """Whether a leaf has batches."""
     return BATCH in leaf.schema

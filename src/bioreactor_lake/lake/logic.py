@@ -11,13 +11,17 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.lake.locality import is_keyed
+from bioreactor_lake.lake.locality import is_keyed, mixes_batches
+
+WHOLE = "whole-"
+"""What the logic of an expression begins with whose batches change with one another."""
 
 
 def hash_logic(table: ir.Table) -> str:
     """Hash of an expression's whole SQL, its columns and types, its leaves' names and schemas, and in-memory content.
 
-    It is the same in every process and folder, and does not depend on how much of the table a run writes.
+    It is the same in every process and folder, and does not depend on how much of the table a run writes. It begins
+    with `WHOLE` where a batch may change with any other.
 
     Raises:
         LakeError: The expression gives other rows at other times or in other processes (now, random, Python code),
@@ -41,7 +45,8 @@ def hash_logic(table: ir.Table) -> str:
     settled = table.op().replace(settle).to_expr()
     columns = [(name, str(kind)) for name, kind in table.schema().items()]
     upstreams = [(name_leaf(leaf), [(n, str(k)) for n, k in leaf.schema.items()]) for leaf in leaves(table)]
-    return _digest(ibis.to_sql(settled, dialect="duckdb"), columns, upstreams, sorted(memory))
+    digest = _digest(ibis.to_sql(settled, dialect="duckdb"), columns, upstreams, sorted(memory))
+    return f"{WHOLE}{digest}" if mixes_batches(table) else digest
 
 
 def leaves(table: ir.Table) -> list[ops.PhysicalTable]:

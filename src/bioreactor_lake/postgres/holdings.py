@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.logic import WHOLE
 from bioreactor_lake.sql import quote
 
 STATE_SCHEMA = "lake"
@@ -97,10 +98,12 @@ def remember(
         connection.execute("DELETE FROM lake.held WHERE mart = %s AND batch_id = ANY(%s)", [mart, list(touched)])
     batches = [batch for batch, _ in fingerprints]
     among = "" if touched is None else f"WHERE {quote('batch_id')} = ANY(%(batches)s)"
+    join = "FULL" if logic.startswith(WHOLE) else "LEFT"
     connection.execute(
-        "INSERT INTO lake.held SELECT %(mart)s, b, f, coalesce(n, 0) "
+        # One whose batches change with one another has one fingerprint, also for batches that no upstream has.
+        "INSERT INTO lake.held SELECT %(mart)s, b, coalesce(f, (%(fingerprints)s::text[])[1]), coalesce(n, 0) "
         "FROM unnest(%(batches)s::text[], %(fingerprints)s::text[]) AS given (b, f) "
-        f"LEFT JOIN (SELECT batch_id, count(*) AS n FROM {table} {among} GROUP BY batch_id) AS found ON batch_id = b",
+        f"{join} JOIN (SELECT batch_id AS b, count(*) AS n FROM {table} {among} GROUP BY batch_id) AS found USING (b)",
         {"mart": mart, "batches": batches, "fingerprints": [fingerprint for _, fingerprint in fingerprints]},
     )
     connection.execute(
