@@ -41,3 +41,10 @@ class NothingToIngest(LakeError):  # noqa: N818 - an outcome, not a fault: the r
     """No raw file could be taken in; every later layer is left as it was."""
 
     exit_code = 0
+
+
+def find_lake_error(error: BaseException | None) -> LakeError | None:
+    """The lake's own error behind Kedro's, which wraps whatever a dataset raises."""
+    while error is not None and not isinstance(error, LakeError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -10,34 +10,52 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets import MANIFEST, warehouse
+from bioreactor_lake.datasets.attempts import forget_failure, record_failures
+from bioreactor_lake.datasets.named_batches import confirm_batches
 from bioreactor_lake.errors import UsageError
-from bioreactor_lake.lake.runs import running
+from bioreactor_lake.lake.runs import Run, running
 
 
 class RunHooks:
-    """Refuses what DuckDB cannot do, marks the time in which the warehouse may be written, and closes it afterwards."""
+    """Refuses what DuckDB cannot do, marks the time in which the warehouse may be written, and closes it afterwards.
+
+    Which table a run is about to write is followed, so that a failure is kept with the table that it befell.
+    """
 
     def __init__(self) -> None:
-        self._run = ExitStack()
+        self._stack = ExitStack()
+        self._run = Run()
+        self._unsaved: list[str] = []
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Check the runner and begin the run.
 
         Raises:
-            UsageError: The runner would use one DuckDB connection from several threads or processes.
+            UsageError: The runner would use one DuckDB connection from several threads or processes, or the run names
+                a batch that no accepted raw file holds.
         """
         runner = run_params["runner"]
         if runner != "None" and ".SequentialRunner " not in runner:
             raise refused(runner)
-        self._run.close()
-        run = self._run.enter_context(running())
-        run.catalog = catalog
-        run.lock_timeout_seconds = catalog.load("params:run.lock_timeout_seconds")
-        for option in ("full_refresh", "verify", "allow_removal", "take_over"):
-            setattr(run, option, bool(catalog.load(f"params:{option}")))
-        self._run.callback(warehouse.close)
+        self._stack.close()
+        with ExitStack() as stack:
+            self._run = run = stack.enter_context(running())
+            self._unsaved = []
+            run.catalog = catalog
+            run.lock_timeout_seconds = catalog.load("params:run.lock_timeout_seconds")
+            for option in ("full_refresh", "verify", "allow_removal", "take_over"):
+                setattr(run, option, bool(catalog.load(f"params:{option}")))
+            stack.callback(warehouse.close)
+            if MANIFEST not in pipeline.all_outputs():
+                self._confirm_batches()
+            self._stack = stack.pop_all()
+
+    @hook_impl
+    def before_dataset_loaded(self, node: Node) -> None:
+        """Follow which tables are about to be written."""
+        self._unsaved = list(node.outputs)
 
     @hook_impl
     def before_node_run(self, node: Node, is_async: bool) -> None:
@@ -48,16 +66,34 @@ class RunHooks:
         """
         if is_async:
             raise refused("--async")
+        self._unsaved = list(node.outputs)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Drop what is kept of the table's last failure, and check the named batches once the manifest is there.
+
+        Raises:
+            UsageError: The run names a batch that no accepted raw file holds.
+        """
+        self._unsaved = [name for name in self._unsaved if name != dataset_name]
+        forget_failure(self._run.catalog[dataset_name])
+        if dataset_name == MANIFEST:
+            self._confirm_batches()
 
     @hook_impl
     def after_pipeline_run(self) -> None:
         """End the run and let other processes have the warehouse."""
-        self._run.close()
+        self._stack.close()
 
     @hook_impl
-    def on_pipeline_error(self) -> None:
-        """As after a run that succeeded."""
-        self._run.close()
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Keep which tables could not be written, then end the run as after one that succeeded."""
+        record_failures([self._run.catalog[name] for name in self._unsaved], self._run, error)
+        self._stack.close()
+
+    def _confirm_batches(self) -> None:
+        if self._run.batches:
+            confirm_batches(self._run.catalog[MANIFEST], self._run.batches)
 
 
 def refused(what: str) -> UsageError:

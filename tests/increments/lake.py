@@ -74,10 +74,16 @@ class Lake:
     def run(self, *pipelines: str, **parameters: object) -> Run:
         if self.reading:
             parameters = {"reading": self.reading, **parameters}
-        with _environment(self), in_place(self.logic), running() as this_run:
+        with environment(self), in_place(self.logic), running() as this_run:
             bootstrap_project(PROJECT)
             with KedroSession.create(project_path=PROJECT, runtime_params=parameters, save_on_close=False) as session:
                 session.run(pipeline_names=list(pipelines) or None)
+            return this_run
+
+    def run_batches(self, *batches: str, pipelines: tuple[str, ...] = (), **parameters: object) -> Run:
+        with running() as this_run:
+            this_run.batches = batches
+            self.run(*pipelines, **parameters)
             return this_run
 
     def run_until_killed(self, statement: int, **parameters: object) -> int | None:
@@ -178,7 +184,7 @@ def environment_of(lake: Lake) -> dict[str, str]:
 
 
 @contextmanager
-def _environment(lake: Lake) -> Iterator[None]:
+def environment(lake: Lake) -> Iterator[None]:
     mine = environment_of(lake)
     before = {name: os.environ.get(name) for name in mine}
     os.environ |= mine

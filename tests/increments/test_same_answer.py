@@ -146,6 +146,13 @@ class Histories(RuleBasedStateMachine):
     def run_until_killed(self, statement: int) -> None:
         assert self.lake.run_until_killed(statement, allow_removal=True) in (-9, 0, 1)
 
+    @rule(batch=BATCHES)
+    def run_one_batch(self, batch: str) -> None:
+        try:
+            self.lake.run_batches(batch, allow_removal=True)
+        except Exception as error:
+            assert "No accepted raw file holds" in str(error) or "No raw file was accepted" in str(error), error
+
     @precondition(lambda self: self.ran)
     @rule()
     def save_warehouse(self) -> None:

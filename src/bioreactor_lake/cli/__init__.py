@@ -2,10 +2,12 @@
 
 import click
 
+from bioreactor_lake.cli.backfill import backfill
 from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
 from bioreactor_lake.cli.run import run
 from bioreactor_lake.cli.simulate import simulate
+from bioreactor_lake.cli.status import status
 
 
 @click.group(name="bioreactor_lake")
@@ -19,7 +21,9 @@ def lake() -> None:
 
 
 cli.add_command(run)
+lake.add_command(backfill)
 lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(psql)
 lake.add_command(simulate)
+lake.add_command(status)

@@ -15,7 +15,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError
 
-from bioreactor_lake.errors import LakeError, UsageError
+from bioreactor_lake.errors import LakeError, UsageError, find_lake_error
 
 _run_pipeline: Any = kedro_run.callback
 
@@ -110,7 +110,7 @@ def exit_codes() -> Iterator[None]:
             # DuckDB turns what the handler raises into an error of its own: the note is what counts.
             word = "Interrupted" if received[0] == signal.SIGINT else "Terminated"
             _end(f"{word}: what was being written was rolled back.", 128 + received[0])
-        known = _find_lake_error(error) if isinstance(error, Exception) else None
+        known = find_lake_error(error) if isinstance(error, Exception) else None
         if known is None and (cause := _find_duckdb_error(error)) is not None:
             known = LakeError(
                 f"The warehouse could not be read or written: {cause}",
@@ -129,13 +129,6 @@ def exit_codes() -> Iterator[None]:
 def _end(message: str, code: int) -> None:
     click.secho(message, err=True, fg="red" if code else "yellow")
     sys.exit(code)
-
-
-def _find_lake_error(error: BaseException | None) -> LakeError | None:
-    """The lake's own error behind Kedro's, which wraps whatever a dataset raises."""
-    while error is not None and not isinstance(error, LakeError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _find_duckdb_error(error: BaseException | None) -> BaseException | None:

@@ -1,7 +1,8 @@
 """What each relation of the warehouse holds of each batch: fingerprints, and which of them are out of date.
 
-`lake_state.relations` keeps the logic that a relation was last written with, `lake_state.held` the fingerprint and row
-count of every batch of a table, written in the transaction that writes its rows. A view holds whatever its upstreams
+`lake_state.relations` keeps the logic that a relation was last written with and the versions of the libraries that
+spelled it, `lake_state.held` the fingerprint and row count of every batch of a table, written in the transaction that
+writes its rows. A view holds whatever its upstreams
 hold, so its fingerprints are computed. The rule is one for all:
 
     expected(table, batch) = hash(logic(table), for each upstream the fingerprint that it holds for the batch)
@@ -21,7 +22,8 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.errors import LakeError
+from bioreactor_lake.errors import LakeError, UsageError
+from bioreactor_lake.lake.libraries import library_versions, why_other_logic
 from bioreactor_lake.lake.locality import is_keyed
 from bioreactor_lake.lake.logic import WHOLE, leaves, name_leaf
 from bioreactor_lake.sql import literal, quote
@@ -55,6 +57,7 @@ def ensure(backend: Any) -> None:
         "CREATE TABLE IF NOT EXISTS lake_state.relations (name VARCHAR, kind VARCHAR, logic VARCHAR, "
         "upstreams VARCHAR[], reference_tables VARCHAR[], run_id VARCHAR, written_at TIMESTAMP)"
     )
+    backend.raw_sql("ALTER TABLE lake_state.relations ADD COLUMN IF NOT EXISTS libraries VARCHAR")
     backend.raw_sql(
         "CREATE TABLE IF NOT EXISTS lake_state.held (name VARCHAR, batch_id VARCHAR, fingerprint VARCHAR, rows BIGINT)"
     )
@@ -62,10 +65,23 @@ def ensure(backend: Any) -> None:
     backend.raw_sql("CREATE TABLE IF NOT EXISTS lake_state.raw_branches (schema_id VARCHAR, rules_hash VARCHAR)")
 
 
-def logic_of(backend: Any, name: str) -> str | None:
-    """The logic that a relation was last written with, or None."""
-    found = backend.raw_sql(f"SELECT logic FROM lake_state.relations WHERE name = {literal(name)}").fetchone()
-    return None if found is None else str(found[0])
+def why_differs(backend: Any, name: str, logic: str) -> str | None:
+    """Why a logic is not the one that a relation was last written with, as far as that is known; None where it is."""
+    # A lake of an earlier version, opened for reading, does not have the column.
+    found = backend.raw_sql(
+        f"SELECT logic, to_json(r) ->> 'libraries' FROM lake_state.relations AS r WHERE name = {literal(name)}"
+    ).fetchone()
+    known, libraries = found or (None, None)
+    return None if known == logic else why_other_logic(libraries)
+
+
+def confirm_libraries(backend: Any, name: str, logic: str) -> None:
+    """Keep that today's libraries spell a logic as it was written, so that they are not named when it changes later."""
+    libraries = literal(library_versions())
+    backend.raw_sql(
+        f"UPDATE lake_state.relations SET libraries = {libraries} WHERE name = {literal(name)} "
+        f"AND logic = {literal(logic)} AND libraries IS DISTINCT FROM {libraries}"
+    )
 
 
 def remember_relation(backend: Any, name: str, kind: str, logic: str, table: ir.Table, run_id: str | None) -> None:
@@ -75,7 +91,8 @@ def remember_relation(backend: Any, name: str, kind: str, logic: str, table: ir.
     others = ", ".join(literal(name_leaf(leaf)) for leaf in leaves(table) if not is_keyed(leaf))
     backend.raw_sql(
         f"INSERT INTO lake_state.relations VALUES ({literal(name)}, {literal(kind)}, {literal(logic)}, [{keyed}], "
-        f"[{others}], {'NULL' if run_id is None else literal(run_id)}, make_timestamp(epoch_us(now())))"
+        f"[{others}], {'NULL' if run_id is None else literal(run_id)}, make_timestamp(epoch_us(now())), "
+        f"{literal(library_versions())})"
     )
 
 
@@ -98,13 +115,28 @@ def expected_by(backend: Any, table: ir.Table, logic: str, assume: Mapping[str, 
     return _combine(backend, keyed, others, logic, assume or {})
 
 
-def changes(backend: Any, held: str) -> Changes:
+def changes(backend: Any, held: str, named: Sequence[str] = ()) -> Changes:
     """Compare the expected fingerprints with held ones.
 
     Args:
         backend: The warehouse, after `expect`.
         held: A query for `batch_id, fingerprint`.
+        named: Batches to write whether or not they differ, and no others; empty for those that differ.
+
+    Raises:
+        UsageError: A named batch is not in the tables below yet.
     """
+    (total,) = backend.raw_sql(f"SELECT count(*) FROM {_EXPECTED}").fetchone()
+    if named:
+        ids = ", ".join(map(literal, named))
+        again = _column(backend, f"SELECT batch_id FROM {_EXPECTED} WHERE batch_id IN ({ids}) ORDER BY 1")
+        if missing := sorted(set(named).difference(again)):
+            raise UsageError(
+                f"The tables below do not hold {' or '.join(map(repr, missing))} yet.",
+                kept="The table is as it was.",
+                next_step="Leave --pipeline out, so that they are written first.",
+            )
+        return Changes(again, (), int(total))
     stale = _column(
         backend,
         f"SELECT e.batch_id FROM {_EXPECTED} AS e LEFT JOIN ({held}) AS h USING (batch_id) "
@@ -115,7 +147,6 @@ def changes(backend: Any, held: str) -> Changes:
         f"SELECT batch_id FROM ({held}) AS h ANTI JOIN {_EXPECTED} AS e USING (batch_id) "
         f"WHERE fingerprint NOT IN {_EXPECTED_OF_ALL} ORDER BY 1",
     )
-    (total,) = backend.raw_sql(f"SELECT count(*) FROM {_EXPECTED}").fetchone()
     return Changes(stale, gone, int(total))
 
 
@@ -131,6 +162,11 @@ def expected(backend: Any, batches: Sequence[str] | None) -> list[tuple[str, str
 def held_rows(name: str) -> str:
     """A query for the state of a table."""
     return f"SELECT batch_id, fingerprint, rows FROM lake_state.held WHERE name = {literal(name)}"
+
+
+def forget_batches(backend: Any, name: str) -> None:
+    """Drop the state of a table that is made anew; part of the transaction that makes it."""
+    backend.raw_sql(f"DELETE FROM lake_state.held WHERE name = {literal(name)}")
 
 
 def remember_batches(backend: Any, name: str, qualified: str, batches: str | None) -> None:

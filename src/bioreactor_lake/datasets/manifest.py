@@ -8,7 +8,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets import holdings, warehouse
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError, NothingToIngest
@@ -73,7 +73,8 @@ class ManifestDataset(WarehouseDataset):
                 ON n.path = o.path AND n.content_hash IS NOT DISTINCT FROM o.content_hash)
             ORDER BY path, first_seen_at"""
         )
-        backend.raw_sql("CREATE SCHEMA IF NOT EXISTS lake_state")
+        holdings.ensure(backend)
+        holdings.remember_relation(backend, self.qualified_name, "manifest", "", data, run.run_id)
         backend.raw_sql(
             "CREATE OR REPLACE TABLE lake_state.file_keys AS SELECT path, location, key, settled, path_column FROM seen"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,32 +12,20 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import psycopg
-import pyarrow as pa
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import holdings, warehouse
-from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
+from bioreactor_lake.datasets.mart_types import postgres_type
 from bioreactor_lake.datasets.preview import show_reason, show_rows
+from bioreactor_lake.datasets.publication import Publication
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.lake.locality import why_not_local
 from bioreactor_lake.lake.logic import hash_logic
-from bioreactor_lake.lake.runs import Run, WriteReport, current_run
-from bioreactor_lake.postgres import holdings as state
+from bioreactor_lake.lake.runs import Run, current_run
 from bioreactor_lake.postgres.database import Database, DatabaseConfig
-from bioreactor_lake.postgres.publishing import (
-    MartTable,
-    count_rows,
-    ensure_mart,
-    lock,
-    publish,
-    publish_batches,
-)
+from bioreactor_lake.postgres.publishing import MartTable
 
 logger = logging.getLogger(__name__)
-
-_BATCH_ROWS = 100_000
-_TYPES = {dt.String: "text", dt.Int64: "bigint", dt.Float64: "double precision", dt.Boolean: "boolean"}
 
 
 class MartDataset(AbstractDataset[ir.Table, ir.Table]):
@@ -82,9 +70,27 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         self.metadata = metadata
 
     @property
+    def warehouse_config(self) -> warehouse.WarehouseConfig:
+        """Where the DuckDB file is whose expressions are published."""
+        return self._config
+
+    @property
     def database(self) -> Database:
         """The database that holds the mart."""
         return Database(self._postgres, self._url)
+
+    @property
+    def impatient_database(self) -> Database:
+        """The same, tried once only, for those who are waited for."""
+        return Database({**self._postgres, "attempts": 1}, self._url)
+
+    @property
+    def place(self) -> str:
+        """The database's name for people, without secrets."""
+        try:
+            return self.database.name
+        except LakeError:
+            return "BIOREACTOR_LAKE_POSTGRES_URL, which cannot be read"
 
     @property
     def qualified_name(self) -> str:
@@ -113,102 +119,42 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
             LakeError: Postgres, the count or the owner of the database said no; the old mart is in place.
         """
         started = time.perf_counter()
-        backend = warehouse.connect(self._config, write=True)
-        logic = hash_logic(data)
-        holdings.expect(backend, data, logic)
+        publication = self._publication(warehouse.connect(self._config, write=True), data)
+        run = current_run() or Run()
+        lake_id = warehouse.identity(self._config)
+        timeout = self._postgres.get("swap_timeout_seconds", 5.0)
         report = self.database.attempt(
-            lambda connection: self._publish(connection, backend, data, logic),
+            lambda connection: publication.carry_out(connection, run, lake_id, swap_timeout_seconds=timeout),
             what=f"Publishing {self.qualified_name}",
             kept="The warehouse is valid and the old mart is in place.",
         )
         report = replace(report, seconds=time.perf_counter() - started)
-        if (run := current_run()) is not None:
-            run.writes.append(report)
+        run.writes.append(report)
         logger.info("Published %s", report)
 
-    def _publish(self, connection: psycopg.Connection[Any], backend: Any, data: ir.Table, logic: str) -> WriteReport:
-        run, mart = current_run() or Run(), self._mart(data.schema())
-        state.ensure(connection)
-        lock(connection, mart)
-        state.claim(connection, warehouse.identity(self._config), take_over=run.take_over)
-        held = state.held(connection, self.qualified_name)
-        self._bring_held(backend, held)
-        changes = holdings.changes(backend, "SELECT batch_id, fingerprint FROM held_by_mart")
-        reason = self._why_whole(connection, mart, data, logic, changes, sum(rows for *_, rows in held))
-        if reason is None and not changes:
-            return WriteReport(self.qualified_name, 0, 0, batches=0)
-        touched = None if reason is not None else [*changes.stale, *changes.gone]
-        if touched is None:
-            timeout = self._postgres.get("swap_timeout_seconds", 5.0)
-            rows = publish(connection, mart, self._reader(backend, data), swap_timeout_seconds=timeout)
-        else:
-            narrowed = narrow_to(backend, data, changes.stale, scratch="lake_state.publishing_batches")
-            ensure_mart(connection, mart)
-            rows = publish_batches(connection, mart, self._reader(backend, narrowed), touched)
-        fingerprints = holdings.expected(backend, None if touched is None else changes.stale)
-        state.remember(
-            connection, self.qualified_name, mart.qualified, fingerprints, touched, logic=logic, run_id=run.run_id
-        )
-        batches = changes.total if touched is None else len(touched)
-        return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "")
-
-    def plan(self, data: ir.Table, assume: Mapping[str, str]) -> tuple[holdings.Changes, str | None]:
+    def plan(
+        self, data: ir.Table, assume: Mapping[str, str], *, glance: bool = False
+    ) -> tuple[holdings.Changes, str | None]:
         """What a save would publish: the batches that differ, and why all would be published if so.
 
         Args:
             data: The expression.
             assume: What relations that are about to change will hold, see `holdings.expect`.
+            glance: Answer soon: try once to reach Postgres, and believe the row counts that the lake keeps.
         """
-        backend, logic, mart = warehouse.connect(self._config), hash_logic(data), self._mart(data.schema())
-        holdings.expect(backend, data, logic, assume)
-
-        def look(connection: psycopg.Connection[Any]) -> tuple[holdings.Changes, str | None]:
-            known = connection.execute("SELECT to_regclass('lake.held')").fetchone() != (None,)
-            held = state.held(connection, self.qualified_name) if known else []
-            self._bring_held(backend, held)
-            changes = holdings.changes(backend, "SELECT batch_id, fingerprint FROM held_by_mart")
-            reason = self._why_whole(connection, mart, data, logic, changes, sum(rows for *_, rows in held))
-            return changes, reason if known else "it was not published yet"
-
-        return self.database.attempt(look, what=f"Looking at {self.qualified_name}", kept="")
-
-    def _why_whole(
-        self,
-        connection: psycopg.Connection[Any],
-        mart: MartTable,
-        data: ir.Table,
-        logic: str,
-        changes: holdings.Changes,
-        held: int,
-    ) -> str | None:
-        """Why all batches have to be published, or None."""
-        if (found := count_rows(connection, mart)) is None:
-            return "it was not published yet"
-        if (current_run() or Run()).full_refresh:
-            return "a full refresh was asked for"
-        if found != held:
-            return f"it holds {found:,} rows where the lake published {held:,}"
-        if not changes:
-            return None
-        if state.logic_of(connection, self.qualified_name) != logic:
-            return "its logic changed"
-        if len(changes.stale) == changes.total:
-            return "every batch changed"
-        return why_not_local(data)
-
-    def _bring_held(self, backend: Any, held: state.Held) -> None:
-        table = pa.table(
-            {"batch_id": [row[0] for row in held], "fingerprint": [row[1] for row in held]},
-            schema=pa.schema([("batch_id", pa.string()), ("fingerprint", pa.string())]),
+        publication = self._publication(warehouse.connect(self._config), data, assume)
+        run = current_run() or Run()
+        database = self.impatient_database if glance else self.database
+        return database.attempt(
+            lambda connection: publication.compare(connection, run, count=not glance),
+            what=f"Looking at {self.qualified_name}",
+            kept="",
         )
-        backend.con.register("held_arrow", table)
-        backend.raw_sql("CREATE OR REPLACE TEMP TABLE held_by_mart AS FROM held_arrow")
-        backend.con.unregister("held_arrow")
 
-    def _reader(self, backend: Any, data: ir.Table) -> Callable[[], pa.RecordBatchReader]:
-        query = compile_typed(backend, data)
-        # A stream ends early, without an error, when anything else uses its connection: it gets its own.
-        return lambda: backend.con.cursor().execute(query).to_arrow_reader(_BATCH_ROWS)
+    def _publication(self, backend: Any, data: ir.Table, assume: Mapping[str, str] | None = None) -> Publication:
+        logic = hash_logic(data)
+        holdings.expect(backend, data, logic, assume)
+        return Publication(backend, data, logic, self._mart(data.schema()))
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows, for Kedro-Viz, or why there are none."""
@@ -222,8 +168,7 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
 
         try:
             # Kedro-Viz answers one request at a time: one that tried again would keep all others waiting.
-            database = Database({**self._postgres, "attempts": 1}, self._url)
-            return database.attempt(read, what="Connecting", kept="")
+            return self.impatient_database.attempt(read, what="Connecting", kept="")
         except LakeError as error:
             return show_reason(error)
 
@@ -236,7 +181,7 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         return MartTable(
             schema=self._schema,
             name=self._table_name,
-            columns={name: _postgres_type(name, kind) for name, kind in schema.items()},
+            columns={name: postgres_type(name, kind) for name, kind in schema.items()},
             key=self._key,
             indexes=self._indexes,
             description=self._description,
@@ -244,27 +189,9 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         )
 
     def _describe(self) -> dict[str, Any]:
-        try:
-            database = self.database.name
-        except LakeError:
-            database = "BIOREACTOR_LAKE_POSTGRES_URL, which cannot be read"
-        return {"table": self.qualified_name, "database": database}
+        return {"table": self.qualified_name, "database": self.place}
 
     def _exists(self) -> bool:
         with self.database.connect() as connection:
             found = connection.execute("SELECT to_regclass(%s)", [self._mart({}).qualified]).fetchone()
         return found != (None,)
-
-
-def _postgres_type(name: str, kind: dt.DataType) -> str:
-    """Times of the warehouse are UTC without a zone; in binary form they are those of a timestamptz."""
-    if isinstance(kind, dt.Timestamp):
-        return "timestamp with time zone"
-    try:
-        return _TYPES[type(kind)]
-    except KeyError:
-        raise LakeError(
-            f"Column {name} has the type {kind}, which no mart holds.",
-            kept="The old mart is in place.",
-            next_step="Cast it to text, a whole number, a floating number, a boolean or a timestamp.",
-        ) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ import ibis.expr.types as ir
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from bioreactor_lake.datasets import holdings
+from bioreactor_lake.datasets import MANIFEST, holdings
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
+from bioreactor_lake.errors import NothingToIngest
 from bioreactor_lake.lake.logic import hash_logic
 
 _RAW = "raw.bioreactor"
@@ -28,8 +29,8 @@ class TablePlan:
         table: Schema and name.
         stale: Batches that would be written, in order.
         gone: Batches that would be deleted.
-        total: Batches that the table will hold.
-        reason: Why it would be written as a whole; None where it would not.
+        total: Batches that the table will hold; None for a view, and where a table below is not there.
+        reason: Why it would be written as a whole or, a view, defined anew; None where it would not.
     """
 
     table: str
@@ -50,7 +51,7 @@ class RunPlan:
 
     Args:
         files: Path to what became of it (new, changed, removed, read again, quarantined), for files that differ.
-        tables: The tables and marts in the order of the run.
+        tables: The tables and marts in the order of the run, and the views that would be defined anew.
         causes: For batches that would be written because of a file, the file.
         refusal: Why the run would stop before it writes anything; empty where it would not.
     """
@@ -73,51 +74,78 @@ def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
     Raises:
         LakeError: There is no warehouse yet, or it cannot be read.
     """
-    refusal = ""
-    files: dict[str, str] = {}
-    causes: dict[str, str] = {}
+    (inspect,) = (node for node in pipeline.nodes if MANIFEST in node.outputs)
+    inspect.run({name: catalog.load(name) for name in inspect.inputs})
+    files, causes = _differing_files(catalog[MANIFEST])
+    refusal = catalog[MANIFEST].why_refused(sum(what == "removed" for what in files.values()))
+    assume = {_RAW: _raw_fingerprints()}
     tables: list[TablePlan] = []
-    assume: dict[str, str] = {}
-    for node in pipeline.nodes:
-        for output in node.outputs:
-            dataset = catalog[output]
-            if output == "raw_files@manifest":
-                node.run({name: catalog.load(name) for name in node.inputs})
-                files, causes = _differing_files(dataset)
-                refusal = dataset.why_refused(sum(what == "removed" for what in files.values()))
-                assume[_RAW] = _raw_fingerprints()
-            elif not isinstance(dataset, RawViewDataset):
-                inputs = _load(catalog, node.inputs)
-                if inputs is None:
-                    name = dataset.qualified_name if hasattr(dataset, "qualified_name") else output
-                    tables.append(TablePlan(name, reason="it was not built yet"))
-                    continue
-                expression = node.run(inputs)[output]
-                if isinstance(dataset, MaterialisedDataset | MartDataset):
-                    tables.append(_plan_table(dataset, expression, assume))
-                elif isinstance(dataset, ViewDataset):
-                    backend = dataset.connection
-                    assume[dataset.qualified_name] = holdings.expected_by(
-                        backend, expression, hash_logic(expression), assume
-                    )
+    for dataset, expression in expressions(catalog, pipeline):
+        if isinstance(dataset, RawViewDataset):
+            continue
+        if expression is None:
+            tables.append(TablePlan(dataset.qualified_name, reason="it was not built yet"))
+            continue
+        plan = plan_table(dataset, expression, assume)
+        # A view costs nothing: it is worth a line where it makes the tables above it stale.
+        if not isinstance(dataset, ViewDataset) or not plan.up_to_date:
+            tables.append(plan)
     return RunPlan(files, tuple(tables), causes, refusal)
 
 
-def _plan_table(dataset: Any, expression: ir.Table, assume: dict[str, str]) -> TablePlan:
+def expressions(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> Iterator[tuple[Any, ir.Table | None]]:
+    """Every view, table and mart in the order of a run, with its expression; None where a table below is not there."""
+    for node in pipeline.nodes:
+        for output in node.outputs:
+            dataset = catalog[output]
+            if isinstance(dataset, ViewDataset | MaterialisedDataset | MartDataset):
+                inputs = _load(catalog, node.inputs)
+                yield dataset, None if inputs is None else node.run(inputs)[output]
+
+
+def plan_table(
+    dataset: Any,
+    expression: ir.Table,
+    assume: dict[str, str],
+    *,
+    glance: bool = False,
+) -> TablePlan:
+    """Compare what one table holds with what a run would make it hold.
+
+    Args:
+        dataset: The view, table or mart.
+        expression: Its expression.
+        assume: Relations below, by name, to a query for the fingerprints that a run would leave in them; the table's
+            own is added for those above it.
+        glance: As for `MartDataset.plan`.
+
+    Raises:
+        LakeError: The warehouse or Postgres cannot be read.
+    """
+    name = dataset.qualified_name
+    if isinstance(dataset, MartDataset):
+        changes, reason = dataset.plan(expression, assume, glance=glance)
+        return TablePlan(name, changes.stale, changes.gone, changes.total, reason)
+    if isinstance(dataset, ViewDataset):
+        if not isinstance(dataset, RawViewDataset):
+            assume[name] = holdings.expected_by(dataset.connection, expression, hash_logic(expression), assume)
+        return TablePlan(name, reason=dataset.plan(expression))
     changes, reason = dataset.plan(expression, assume)
-    if isinstance(dataset, MaterialisedDataset):
-        # What is above it sees it as the run will leave it.
-        kept = f"planned_{len(assume)}"
-        dataset.connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE {kept} AS FROM expected_batches")
-        assume[dataset.qualified_name] = f"SELECT batch_id, fingerprint FROM {kept}"
-    return TablePlan(dataset.qualified_name, changes.stale, changes.gone, changes.total, reason)
+    # What is above it sees it as the run will leave it.
+    kept = f"planned_{len(assume)}"
+    dataset.connection.raw_sql(f"CREATE OR REPLACE TEMP TABLE {kept} AS FROM expected_batches")
+    assume[name] = f"SELECT batch_id, fingerprint FROM {kept}"
+    return TablePlan(name, changes.stale, changes.gone, changes.total, reason)
 
 
 def _load(catalog: CatalogProtocol[Any, Any], names: list[str]) -> dict[str, Any] | None:
     """The inputs of a node, or None where a table is not there yet."""
     if any(isinstance(catalog[name], WarehouseDataset) and not catalog[name].exists() for name in names):
         return None
-    return {name: catalog.load(name) for name in names}
+    try:
+        return {name: catalog.load(name) for name in names}
+    except NothingToIngest:
+        return None
 
 
 def _raw_fingerprints() -> str:

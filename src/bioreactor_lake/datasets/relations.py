@@ -62,6 +62,11 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         self._columns = dict(columns or {})
 
     @property
+    def warehouse_config(self) -> warehouse.WarehouseConfig:
+        """Where the DuckDB file is."""
+        return self._config
+
+    @property
     def connection(self) -> Any:
         """The process's connection to the warehouse."""
         return warehouse.connect(self._config)

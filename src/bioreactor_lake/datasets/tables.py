@@ -13,7 +13,7 @@ from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.locality import why_not_local
 from bioreactor_lake.lake.logic import hash_logic
-from bioreactor_lake.lake.runs import WriteReport, current_run
+from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 from bioreactor_lake.sql import literal, quote
 
 
@@ -26,13 +26,25 @@ class ViewDataset(WarehouseDataset):
     def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         holdings.ensure(backend)
         logic = hash_logic(data)
-        known = holdings.logic_of(backend, self.qualified_name)
-        if known == logic and self._exists() and not _full_refresh():
+        reason = self._why_anew(logic)
+        if reason is None:
+            holdings.confirm_libraries(backend, self.qualified_name, logic)
             return WriteReport(self.qualified_name, None, 0, batches=0)
         backend.raw_sql(f"CREATE OR REPLACE VIEW {self._qualified} AS {compile_typed(backend, data)}")
         self._comment(backend, data.columns)
         holdings.remember_relation(backend, self.qualified_name, self._holding, logic, data, _run_id())
-        return WriteReport(self.qualified_name, None, 0)
+        return WriteReport(self.qualified_name, None, 0, reason=reason)
+
+    def plan(self, data: ir.Table) -> str | None:
+        """Why a save would define the view anew, or None if it would not."""
+        return self._why_anew(hash_logic(data))
+
+    def _why_anew(self, logic: str) -> str | None:
+        if not self._exists():
+            return "it was not built yet"
+        if _run().full_refresh:
+            return "a full refresh was asked for"
+        return holdings.why_differs(self.connection, self.qualified_name, logic)
 
 
 class RawViewDataset(ViewDataset):
@@ -69,9 +81,10 @@ class MaterialisedDataset(WarehouseDataset):
         holdings.ensure(backend)
         logic = hash_logic(data)
         holdings.expect(backend, data, logic)
-        changes = holdings.changes(backend, holdings.held_rows(self.qualified_name))
+        changes = holdings.changes(backend, holdings.held_rows(self.qualified_name), _run().batches)
         reason = self._why_whole(backend, data, logic, changes)
         if reason is None and not changes:
+            holdings.confirm_libraries(backend, self.qualified_name, logic)
             return WriteReport(self.qualified_name, 0, 0, batches=0)
         if reason is None:
             rows = self._write_batches(backend, data, changes)
@@ -96,12 +109,16 @@ class MaterialisedDataset(WarehouseDataset):
 
     def _why_whole(self, backend: Any, data: ir.Table, logic: str, changes: holdings.Changes) -> str | None:
         """Why all batches have to be written, or None."""
-        if not self._exists():
+        exists, named = self._exists(), _run().batches
+        if not exists and not named:
             return "it was not built yet"
-        if _full_refresh():
+        if _run().full_refresh:
             return "a full refresh was asked for"
-        if self._types(backend) != [(name, spell_type(backend, kind)) for name, kind in data.schema().items()]:
+        types = [(name, spell_type(backend, kind)) for name, kind in data.schema().items()]
+        if exists and self._types(backend) != types:
             return "its columns changed"
+        if named:
+            return why_not_local(data)
         (held,) = backend.raw_sql(
             f"SELECT coalesce(sum(rows), 0) FROM ({holdings.held_rows(self.qualified_name)})"
         ).fetchone()
@@ -110,13 +127,19 @@ class MaterialisedDataset(WarehouseDataset):
             return f"it holds {found:,} rows where the lake wrote {held:,}"
         if not changes:
             return None
-        if holdings.logic_of(backend, self.qualified_name) != logic:
-            return "its logic changed"
+        if (reason := holdings.why_differs(backend, self.qualified_name, logic)) is not None:
+            return reason
         if len(changes.stale) == changes.total:
             return "every batch changed"
         return why_not_local(data)
 
     def _write_whole(self, backend: Any, data: ir.Table) -> int:
+        self._make(backend, data)
+        holdings.remember_batches(backend, self.qualified_name, self._qualified, None)
+        (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
+        return int(rows)
+
+    def _make(self, backend: Any, data: ir.Table) -> None:
         order = ", ".join(map(quote, self._order_by))
         query = compile_typed(backend, data)
         backend.raw_sql(f"CREATE OR REPLACE TABLE {self._qualified} AS {query} ORDER BY {order}")
@@ -124,11 +147,12 @@ class MaterialisedDataset(WarehouseDataset):
             name = quote(f"{self._table_name}_{column}")
             backend.raw_sql(f"CREATE INDEX {name} ON {self._qualified} ({quote(column)})")
         self._comment(backend, data.columns)
-        holdings.remember_batches(backend, self.qualified_name, self._qualified, None)
-        (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
-        return int(rows)
 
     def _write_batches(self, backend: Any, data: ir.Table, changes: holdings.Changes) -> int:
+        if not self._exists():
+            # The batches that a run names are the first ones.
+            self._make(backend, data.limit(0))
+            holdings.forget_batches(backend, self.qualified_name)
         touched = "temp.main.touched_batches"
         list_batches(backend, touched, [*changes.stale, *changes.gone])
         backend.raw_sql(f"DELETE FROM {self._qualified} WHERE batch_id IN (SELECT batch_id FROM {touched})")
@@ -151,9 +175,8 @@ class MaterialisedDataset(WarehouseDataset):
         ]
 
 
-def _full_refresh() -> bool:
-    run = current_run()
-    return run is not None and run.full_refresh
+def _run() -> Run:
+    return current_run() or Run()
 
 
 def _run_id() -> str | None:

@@ -83,6 +83,12 @@ def raw_store(config: WarehouseConfig) -> RawStore:
     return _stores[path]
 
 
+def writable(config: WarehouseConfig) -> ibis.BaseBackend | None:
+    """The connection that can write, if the process has one; opens nothing."""
+    backend, can_write = _connections.get(Path(config["filepath"]), (None, False))
+    return backend if can_write else None
+
+
 def close(path: Path | None = None) -> None:
     """Close the connection to one warehouse, or to all, so that other processes can open the file."""
     for known in [path] if path is not None else [*_connections, *_stores]:

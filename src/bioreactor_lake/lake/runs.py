@@ -22,7 +22,7 @@ class WriteReport:
         rows: Rows that were written; None for a view, which holds none.
         seconds: Wall time of the save.
         batches: Batches that were written or deleted; None for a table that knows none.
-        reason: Why a table was written as a whole; empty where it was not.
+        reason: Why a table was written as a whole or a view was defined anew; empty where it was not.
     """
 
     table: str
@@ -34,10 +34,11 @@ class WriteReport:
     def __str__(self) -> str:
         if self.batches == 0:
             return f"{self.table}: up to date ({self.seconds:.2f} s)"
-        rows = "view" if self.rows is None else f"{self.rows:,} rows"
+        if self.rows is None:
+            return f"{self.table}: view in {self.seconds:.2f} s, {self.reason}"
         batches = "" if self.batches is None else f" of {self.batches:,} batches"
         reason = f", as a whole: {self.reason}" if self.reason else ""
-        return f"{self.table}: {rows}{batches} in {self.seconds:.2f} s{reason}"
+        return f"{self.table}: {self.rows:,} rows{batches} in {self.seconds:.2f} s{reason}"
 
 
 @dataclass
@@ -49,6 +50,7 @@ class Run:
         started_at: Its start, UTC.
         writes: What its saves did, in order.
         notices: What its user should be told at the end.
+        batches: The batches that are written again, and no others; empty for all that are out of date.
         full_refresh: Whether tables are written as a whole even where they are up to date.
         verify: Whether the content of raw files is hashed even where nothing points to a change.
         allow_removal: Whether raw files may go away in numbers.
@@ -61,6 +63,7 @@ class Run:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     writes: list[WriteReport] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    batches: tuple[str, ...] = ()
     full_refresh: bool = False
     verify: bool = False
     allow_removal: bool = False

@@ -13,6 +13,7 @@ import psycopg
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.postgres import placement
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,11 @@ class Database:
             return self._url
         folder = Path(self.config["path"])
         return _embedded.setdefault(folder, EmbeddedServer(folder)).acquire()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there can be anything in it: the embedded one is made when it is first used."""
+        return self._url is not None or placement.existing(Path(self.config["path"]).resolve()) is not None
 
     @property
     def name(self) -> str:

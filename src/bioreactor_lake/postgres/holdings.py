@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.libraries import library_versions, why_other_logic
 from bioreactor_lake.lake.logic import WHOLE
 from bioreactor_lake.sql import quote
 
@@ -21,8 +22,11 @@ Held = list[tuple[str, str, int]]
 
 
 def ensure(connection: psycopg.Connection[Any]) -> None:
-    """Create the tables of the state if they are not there."""
-    if connection.execute("SELECT to_regclass('lake.held')").fetchone() != (None,):
+    """Create the tables of the state if they are not there, and what an earlier version did not have yet."""
+    # ALTER TABLE waits for every reader even where it has nothing to do.
+    if connection.execute(
+        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('lake.marts') AND attname = 'libraries'"
+    ).fetchone():
         return
     # Two first publishes at once would trip over each other's CREATE.
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
@@ -36,6 +40,7 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
         "CREATE TABLE IF NOT EXISTS lake.held (mart text, batch_id text, fingerprint text NOT NULL, "
         "rows bigint NOT NULL, PRIMARY KEY (mart, batch_id))"
     )
+    connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS libraries text")
 
 
 def claim(connection: psycopg.Connection[Any], lake_id: str, *, take_over: bool) -> None:
@@ -65,10 +70,28 @@ def held(connection: psycopg.Connection[Any], mart: str) -> Held:
     return cursor.fetchall()
 
 
-def logic_of(connection: psycopg.Connection[Any], mart: str) -> str | None:
-    """The logic that a mart was last published with."""
-    found = connection.execute("SELECT logic FROM lake.marts WHERE mart = %s", [mart]).fetchone()
-    return None if found is None else str(found[0])
+def forget(connection: psycopg.Connection[Any], mart: str) -> None:
+    """Drop the state of a mart that is made anew, in the transaction that makes it."""
+    connection.execute("DELETE FROM lake.held WHERE mart = %s", [mart])
+
+
+def why_differs(connection: psycopg.Connection[Any], mart: str, logic: str) -> str | None:
+    """Why a logic is not the one that a mart was last published with, as far as that is known; None where it is."""
+    # A database of an earlier version that was only read since does not have the column.
+    found = connection.execute(
+        "SELECT logic, to_jsonb(m) ->> 'libraries' FROM lake.marts AS m WHERE mart = %s", [mart]
+    ).fetchone()
+    known, libraries = found or (None, None)
+    return None if known == logic else why_other_logic(libraries)
+
+
+def confirm_libraries(connection: psycopg.Connection[Any], mart: str, logic: str) -> None:
+    """Keep that today's libraries spell a logic as it was published, so that they are not named when it changes."""
+    connection.execute(
+        "UPDATE lake.marts SET libraries = %(now)s "
+        "WHERE mart = %(mart)s AND logic = %(logic)s AND libraries IS DISTINCT FROM %(now)s",
+        {"now": library_versions(), "mart": mart, "logic": logic},
+    )
 
 
 def remember(
@@ -107,7 +130,8 @@ def remember(
         {"mart": mart, "batches": batches, "fingerprints": [fingerprint for _, fingerprint in fingerprints]},
     )
     connection.execute(
-        "INSERT INTO lake.marts VALUES (%s, %s, %s, now()) ON CONFLICT (mart) DO UPDATE "
-        "SET logic = excluded.logic, run_id = excluded.run_id, published_at = excluded.published_at",
-        [mart, logic, run_id],
+        "INSERT INTO lake.marts (mart, logic, run_id, published_at, libraries) VALUES (%s, %s, %s, now(), %s) "
+        "ON CONFLICT (mart) DO UPDATE SET logic = excluded.logic, run_id = excluded.run_id, "
+        "published_at = excluded.published_at, libraries = excluded.libraries",
+        [mart, logic, run_id, library_versions()],
     )

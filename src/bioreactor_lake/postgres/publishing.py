@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.postgres.holdings import STATE_SCHEMA
+from bioreactor_lake.postgres.storage import held_columns
 from bioreactor_lake.sql import literal, quote
 
 
@@ -101,14 +102,6 @@ def lock(connection: psycopg.Connection[Any], mart: MartTable) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_key(mart)])
 
 
-def count_rows(connection: psycopg.Connection[Any], mart: MartTable) -> int | None:
-    """Rows of a mart, or None if it is not there."""
-    if connection.execute("SELECT to_regclass(%s)", [mart.qualified]).fetchone() == (None,):
-        return None
-    (rows,) = connection.execute(f"SELECT count(*) FROM {mart.qualified}").fetchone() or (0,)
-    return int(rows)
-
-
 def publish_batches(
     connection: psycopg.Connection[Any],
     mart: MartTable,
@@ -166,12 +159,7 @@ def ensure_mart(connection: psycopg.Connection[Any], mart: MartTable) -> None:
 
 def _follow_columns(connection: psycopg.Connection[Any], mart: MartTable) -> None:
     """Give an existing mart the columns of the new one; its grants, views and rows stay."""
-    rows = connection.execute(
-        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-        "WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
-        [mart.qualified],
-    ).fetchall()
-    held = dict(rows)
+    held = held_columns(connection, mart.qualified)
     changes = [f"ADD COLUMN {quote(name)} {kind}" for name, kind in mart.columns.items() if name not in held]
     changes += [f"DROP COLUMN {quote(name)}" for name in held if name not in mart.columns]
     changes += [

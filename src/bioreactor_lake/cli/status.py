@@ -1,0 +1,136 @@
+"""`kedro lake status`: how every table stands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+from kedro.framework.cli.utils import env_option
+
+if TYPE_CHECKING:
+    from bioreactor_lake.datasets.status import TableStatus
+
+_COLOURS = {"fresh": "green", "stale": "yellow", "never built": "yellow"}
+_UNBOUND = 1000
+
+
+@click.command()
+@click.option("--format", "as_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@env_option
+def status(as_format: str, env: str | None) -> None:
+    """Show where every table is, how large, and whether it is fresh.
+
+    A table is fresh where it holds what the files of the manifest say; `kedro lake plan` is what looks for new files
+    in the raw folder, and counts rows. Nothing is written. Exit codes: 0, 1 the warehouse cannot be read, 4 it was
+    locked for too long.
+    """
+    from kedro.framework.project import pipelines
+    from kedro.framework.session import KedroSession
+    from kedro.utils import find_kedro_project
+
+    from bioreactor_lake.cli.run import exit_codes
+    from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.datasets.status import find_status
+    from bioreactor_lake.postgres.database import release_embedded
+
+    with exit_codes():
+        try:
+            root = find_kedro_project(Path.cwd()) or Path.cwd()
+            with KedroSession.create(project_path=root, env=env, save_on_close=False) as session:
+                catalog = cast(KedroSession, session).load_context().catalog
+                tables = find_status(catalog, pipelines["__default__"])
+        finally:
+            warehouse.close()
+            release_embedded()
+    if as_format == "json":
+        click.echo(json.dumps([_fields(table) for table in tables], indent=2))
+    else:
+        _print_table(tables)
+
+
+def _fields(table: TableStatus) -> dict[str, Any]:
+    stored = table.storage
+    return {
+        "table": table.table,
+        "place": stored and stored.place,
+        "format": stored and stored.format,
+        "size_bytes": stored and stored.size_bytes,
+        "compression": stored and stored.compression,
+        "rows": stored and stored.rows,
+        "freshness": table.freshness,
+        "stale_batches": table.stale_batches,
+        "written_at": stored.written_at.isoformat() if stored and stored.written_at else None,
+        "run_id": stored and stored.run_id,
+        "note": table.note,
+    }
+
+
+def _print_table(tables: tuple[TableStatus, ...]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # What reads a pipe wants whole lines, however wide; a terminal shows the columns that it has room for.
+    unbound = Console(width=_UNBOUND)
+    console = Console() if sys.stdout.isatty() else unbound
+    columns = dict(_COLUMNS)
+    while True:
+        shown = Table(box=box.SIMPLE_HEAD)
+        for name in columns:
+            right = name in ("Stale batches", "Rows", "Size")
+            shown.add_column(name, justify="right" if right else "left", no_wrap=True)
+        for table in tables:
+            style = {"Freshness": _COLOURS.get(table.freshness, "red")}
+            shown.add_row(*(Text(spell(table), style=style.get(name, "")) for name, spell in columns.items()))
+        if len(columns) <= _ALWAYS or unbound.measure(shown).maximum <= console.width:
+            break
+        columns.popitem()
+    console.print(shown)
+    if missing := [name for name in _COLUMNS if name not in columns]:
+        click.echo(f"A wider terminal, a pipe and --format json show also: {', '.join(missing)}.")
+    for table in tables:
+        if table.note:
+            click.echo(f"{table.table}: {table.note}")
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return "-"
+    size, units = float(size_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:,.0f} B" if units[0] == "B" else f"{size:,.1f} {units[0]}"
+
+
+def _near(place: str | None) -> str:
+    """A path as it is seen from here."""
+    if place is None:
+        return "-"
+    try:
+        return str(Path(place).relative_to(Path.cwd()))
+    except ValueError:
+        return place
+
+
+_ALWAYS = 3
+_COLUMNS: Mapping[str, Callable[[TableStatus], str]] = {
+    "Table": lambda table: table.table,
+    "Freshness": lambda table: table.freshness,
+    "Stale batches": lambda table: _number(table.stale_batches),
+    "Rows": lambda table: _number(_fields(table)["rows"]),
+    "Size": lambda table: _size(_fields(table)["size_bytes"]),
+    "Written (UTC)": lambda table: (_fields(table)["written_at"] or "-")[:16].replace("T", " "),
+    "Format": lambda table: _fields(table)["format"] or "-",
+    "Compression": lambda table: _fields(table)["compression"] or "-",
+    "Place": lambda table: _near(_fields(table)["place"]),
+    "Run": lambda table: _fields(table)["run_id"] or "-",
+}

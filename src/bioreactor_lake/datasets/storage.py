@@ -1,0 +1,134 @@
+"""Where the rows of a relation lie, and how much room they take: read from catalogs and kept state, never by a scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from bioreactor_lake.datasets.manifest import ManifestDataset
+from bioreactor_lake.datasets.marts import MartDataset
+from bioreactor_lake.datasets.relations import WarehouseDataset
+from bioreactor_lake.datasets.tables import RawViewDataset, ViewDataset
+from bioreactor_lake.postgres.storage import find_mart_storage
+from bioreactor_lake.sql import literal, quote
+
+_CODECS = 3
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What is known of a relation without reading it.
+
+    Args:
+        place: The DuckDB file, the raw folder or the database, without secrets.
+        format: Such as `DuckDB table`.
+        size_bytes: Of a DuckDB table the blocks that it has a part in, of a mart its rows and indexes, of the raw rows
+            their files; None for a view.
+        compression: The commonest codecs; None where there is nothing to compress or it is not known.
+        rows: As the lake keeps count; None for a view.
+        run_id: The run that last wrote it.
+        written_at: When, UTC.
+    """
+
+    place: str
+    format: str
+    size_bytes: int | None = None
+    compression: str | None = None
+    rows: int | None = None
+    run_id: str | None = None
+    written_at: datetime | None = None
+
+
+def find_storage(dataset: Any) -> Storage | None:
+    """The storage of a relation of the warehouse or of a mart, or None if it is not there.
+
+    Raises:
+        LakeError: The warehouse or Postgres cannot be reached.
+    """
+    if isinstance(dataset, MartDataset):
+        return _mart_storage(dataset)
+    assert isinstance(dataset, WarehouseDataset)
+    if not dataset.exists():
+        return None
+    backend, name = dataset.connection, dataset.qualified_name
+    place = dataset.warehouse_config["filepath"]
+    written = backend.raw_sql(
+        f"SELECT run_id, written_at FROM lake_state.relations WHERE name = {literal(name)}"
+    ).fetchone()
+    run_id, written_at = written or (None, None)
+    if written_at is not None:
+        written_at = written_at.replace(tzinfo=UTC)
+    if isinstance(dataset, RawViewDataset):
+        folder, files, size, codecs, rows = _raw_files(backend)
+        return Storage(folder or place, f"Parquet, {files:,} files", size, codecs, rows, run_id, written_at)
+    if isinstance(dataset, ViewDataset):
+        return Storage(place, "DuckDB view", run_id=run_id, written_at=written_at)
+    if isinstance(dataset, ManifestDataset):
+        # DuckDB counts by what it keeps of its row groups.
+        (rows,) = backend.raw_sql("SELECT count(*) FROM raw.files").fetchone()
+    else:
+        (rows,) = backend.raw_sql(f"SELECT sum(rows) FROM lake_state.held WHERE name = {literal(name)}").fetchone()
+    size, codecs = _blocks(backend, name)
+    return Storage(place, "DuckDB table", size, codecs, int(rows or 0), run_id, written_at)
+
+
+def _blocks(backend: Any, name: str) -> tuple[int, str | None]:
+    """Bytes of the blocks that hold a table, some perhaps shared with other small ones, and its commonest codecs."""
+    schema, _, table = name.partition(".")
+    segments = f"pragma_storage_info({literal(f'{quote(schema)}.{quote(table)}')})"
+    (size,) = backend.raw_sql(
+        "SELECT count(DISTINCT block) * (SELECT any_value(block_size) FROM pragma_database_size() "
+        f"WHERE database_name = current_database()) FROM (SELECT block_id AS block FROM {segments} WHERE persistent "
+        f"UNION ALL SELECT unnest(additional_block_ids) FROM {segments} WHERE persistent) WHERE block >= 0"
+    ).fetchone()
+    codecs = backend.raw_sql(
+        f"SELECT compression FROM {segments} WHERE persistent AND segment_type <> 'VALIDITY' "
+        f"GROUP BY compression ORDER BY sum(count) DESC, compression LIMIT {_CODECS}"
+    ).fetchall()
+    return int(size), ", ".join(codec for (codec,) in codecs) or None
+
+
+def _raw_files(backend: Any) -> tuple[str | None, int, int, str | None, int]:
+    """Folder, number, bytes, codec of one, and rows of the accepted raw files."""
+    files, size, rows, path, location = backend.raw_sql(
+        "SELECT count(*), coalesce(sum(f.size_bytes), 0), coalesce(sum(rows_accepted + rows_rejected), 0), "
+        "min(path), arg_min(location, path) FROM raw.files AS f LEFT JOIN lake_state.file_keys USING (path) "
+        "WHERE status = 'accepted'"
+    ).fetchone()
+    codecs = None
+    if location is not None:
+        try:
+            found = backend.raw_sql(
+                f"SELECT DISTINCT lower(compression) FROM parquet_metadata([{literal(location)}]) ORDER BY 1"
+            ).fetchall()
+            codecs = ", ".join(codec for (codec,) in found)
+        except duckdb.Error:
+            pass  # the file is not there at the moment: a run says so
+    folder = location.removesuffix(path).rstrip("/") if location else None
+    return folder, int(files), int(size), codecs, int(rows)
+
+
+def _mart_storage(dataset: MartDataset) -> Storage | None:
+    database = dataset.impatient_database
+    if not database.is_made:
+        return None
+    schema, _, table = dataset.qualified_name.partition(".")
+    found = database.attempt(
+        lambda connection: find_mart_storage(connection, dataset.qualified_name, f"{quote(schema)}.{quote(table)}"),
+        what="Connecting",
+        kept="",
+    )
+    if found is None:
+        return None
+    return Storage(
+        database.name,
+        "Postgres table",
+        found.size_bytes,
+        found.compression,
+        found.rows,
+        found.run_id,
+        found.published_at,
+    )
