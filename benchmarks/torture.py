@@ -162,12 +162,18 @@ class Reader(threading.Thread):
             torn = [(b, found) for b, found in rows.items() if found != expected(mart, state[b])]
             index = next((i for i in range(self.newest[mart], len(self.states)) if self.states[i] == state), None)
             if torn or not index:
-                problem = f"torn {torn}" if torn else f"no state since number {self.newest[mart]}: {state}"
+                problem = f"torn {torn}" if torn else self.nearest_state(state, self.newest[mart])
             else:
                 self.newest[mart] = index
                 self.sighted.add((mart, index))
         if problem:
             self.wrong.append(f"{mart}: {problem}")
+
+    def nearest_state(self, state: dict[str, int], since: int) -> str:
+        """What sets a sighting apart from the state since a number that is most like it."""
+        apart = {i: sorted(state.items() ^ other.items()) for i, other in enumerate(self.states) if i >= since}
+        number = min(apart, key=lambda i: len(apart[i]))
+        return f"no state since number {since}; of number {number} differ {apart[number]}"
 
 
 class Lake:
@@ -240,6 +246,10 @@ def torture(home: Path, kills: int, seed: int) -> bool:
         reader.join()
         fresh.start("allow_removal=true").communicate()
         found = lake.tables()
+        with duckdb.connect(lake.warehouse, read_only=True) as connection:
+            reasons = connection.execute(
+                "SELECT DISTINCT path, reason FROM raw.files WHERE reason IS NOT NULL ORDER BY ALL"
+            ).fetchall()
         for table, rows in fresh.tables().items():
             try:
                 pd.testing.assert_frame_equal(found[table], rows, rtol=1e-9)
@@ -251,8 +261,10 @@ def torture(home: Path, kills: int, seed: int) -> bool:
     print(f"runs that refused moved files {ends.count('refused')}, that failed otherwise {len(failed)}")
     print(f"readings of the marts         {reader.looks}, of {len(reader.sighted)} published states")
     print(f"wrong sightings               {len(reader.wrong)}")
+    print(f"files ever quarantined        {len(reasons)}")  # every one is sound
     print(f"final state is a full build   {'no' if different else 'yes'}")
-    print(*failed[:3], *reader.wrong[:10], *different, sep="\n")
+    wrong = list(dict.fromkeys(reader.wrong))
+    print(*failed[:3], *wrong[:10], *reasons[:10], *different, sep="\n")
     return not (failed or reader.wrong or different)
 
 

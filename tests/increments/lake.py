@@ -33,7 +33,8 @@ PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(
     ["bioreactor_lake.cli.run", "bioreactor_lake.cli.summary", "bioreactor_lake.pipeline_registry"]
     + [f"bioreactor_lake.datasets.{name}" for name in ("raw_folder", "manifest", "tables", "marts")]
-    + ["kedro.framework.cli.cli", "kedro.runner", "ibis.backends.duckdb", "pandas"]
+    + ["kedro.framework.cli.cli", "kedro.framework.session.session", "kedro.runner", "ibis.backends.duckdb"]
+    + ["tests.increments.lake"]
 )
 # What the manifest says of files that are there; when it was first said depends on the way.
 MANIFEST = (
