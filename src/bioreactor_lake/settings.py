@@ -2,9 +2,11 @@
 
 import os
 
-from bioreactor_lake.hooks import RunHooks
+from bioreactor_lake.catalog import LakeCatalog
+from bioreactor_lake.hooks import DatasetStatsLeftOut, RunHooks
 
-HOOKS = (RunHooks(),)
+HOOKS = (RunHooks(), DatasetStatsLeftOut())
+DATA_CATALOG_CLASS = LakeCatalog
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

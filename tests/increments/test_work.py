@@ -128,6 +128,39 @@ def test_a_mart_emptied_behind_the_lakes_back_is_published_again(lake: Lake) -> 
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.parametrize(
+    "alter",
+    [
+        "DELETE FROM {mart} WHERE batch_id = 'B-2' AND ctid = (SELECT min(ctid) FROM {mart} WHERE batch_id = 'B-2')",
+        "TRUNCATE {mart}",
+    ],
+)
+def test_a_mart_that_was_long_left_alone_is_still_looked_at(lake: Lake, alter: str) -> None:
+    mart = "marts.mart_bioreactor_overview"
+    age(lake.put("B-3.parquet", readings("B-3", 30)))
+    for _ in range(3):
+        lake.run()
+    with psycopg.connect(lake.database) as connection:
+        (kept,) = connection.execute("SELECT activity FROM lake.marts WHERE mart = %s", [mart]).fetchone()
+        (rows,) = connection.execute(f"SELECT count(*) FROM {mart}").fetchone()
+    assert int(kept.split()[2]) >= rows, "its rows were counted in each run"
+    with psycopg.connect(lake.database) as connection:
+        connection.execute(alter.format(mart=mart))
+    written = batches(run(lake))
+    assert written.pop(mart) == 6
+    assert set(written.values()) == {0}
+    lake.assert_equals_fresh_build()
+
+
+def test_what_the_lake_itself_writes_is_no_reason_to_count_a_mart(lake: Lake) -> None:
+    """The state is altered in place of the mart: it is believed as long as nobody touched the mart."""
+    age(lake.put("B-3.parquet", readings("B-3", 30)))
+    lake.run()
+    with psycopg.connect(lake.database) as connection:
+        connection.execute("UPDATE lake.held SET rows = rows - 1 WHERE batch_id = 'B-2'")
+    assert set(batches(run(lake)).values()) == {0}
+
+
 def test_a_table_changed_behind_the_lakes_back_is_built_again(lake: Lake) -> None:
     with duckdb.connect(lake.warehouse) as connection:
         connection.execute("DELETE FROM curated.dim_batch WHERE batch_id = 'B-2'")

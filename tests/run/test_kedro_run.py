@@ -108,14 +108,14 @@ def test_a_signal_ends_the_run_cleanly(kedro, environment, tmp_path) -> None:
     assert kedro("lake", "simulate", "--batches", "12", "--out", many).returncode == 0
     for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
         process = subprocess.Popen(
-            [sys.executable, "-m", "kedro", "run", "--params", "allow_removal=true"],
+            [sys.executable, "-m", "kedro", "run", "--params", "allow_removal=true,full_refresh=true"],
             cwd=PROJECT, env=environment | {"BIOREACTOR_LAKE_RAW": many}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         for line in process.stdout:
             if "stg_bioreactor" in line:
                 break
-        time.sleep(0.2)
+        time.sleep(0.1)
         process.send_signal(number)
         _, said = process.communicate()
         assert process.returncode == code

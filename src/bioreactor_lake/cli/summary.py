@@ -20,9 +20,13 @@ _NEXT = (
 
 
 def print_summary(run: Run) -> None:
-    """Print the newest published batches and the next commands, if the run published the overview."""
+    """Print the newest published batches and the next commands, if the run published any, or that it had none to."""
     mart = "mart_bioreactor_overview"
-    if run.catalog is None or not any(write.table == f"marts.{mart}" for write in run.writes):
+    published = [write for write in run.writes if write.table.startswith("marts.")]
+    if run.catalog is None or not any(write.table == f"marts.{mart}" for write in published):
+        return
+    if all(write.batches == 0 for write in published):
+        click.echo("Nothing new: the marts are up to date.")
         return
     batches, total = _published(run.catalog[mart])
     _print_table(batches, total)
@@ -34,13 +38,22 @@ def print_summary(run: Run) -> None:
 
 
 def _published(mart: Any) -> tuple[list[tuple[Any, ...]], int]:
+    name = mart.qualified_name
     with mart.database.connect() as connection:
+        newest = "ORDER BY batch_start DESC, batch_id LIMIT 1"
         rows = connection.execute(
-            f"SELECT batch_id, min(site), min(main_equipment_id), min(batch_start), min(duration_hours), "
-            f"count(DISTINCT tag), sum(reading_count) FROM {mart.qualified_name} "
-            f"GROUP BY batch_id ORDER BY min(batch_start) DESC, batch_id LIMIT {_SHOWN}"
+            # From batch to batch by the index on batch_start, so that a long history costs nothing.
+            f"WITH RECURSIVE newest AS ((SELECT batch_start, batch_id, 1 AS place FROM {name} {newest}) UNION ALL "
+            f"SELECT following.*, place + 1 FROM newest, LATERAL (SELECT batch_start, batch_id FROM {name} AS m "
+            "WHERE m.batch_start <= newest.batch_start AND (m.batch_start < newest.batch_start OR "
+            f"m.batch_id > newest.batch_id) {newest}) AS following WHERE place < {_SHOWN}) "
+            f"SELECT batch_id, min(site), min(main_equipment_id), min(m.batch_start), min(duration_hours), "
+            f"count(DISTINCT tag), sum(reading_count) FROM newest JOIN {name} AS m USING (batch_id) "
+            "GROUP BY batch_id ORDER BY min(place)"
         ).fetchall()
-        (total,) = connection.execute(f"SELECT count(DISTINCT batch_id) FROM {mart.qualified_name}").fetchone()
+        (total,) = connection.execute(
+            "SELECT count(*) FROM lake.held WHERE mart = %s AND rows > 0", [mart.qualified_name]
+        ).fetchone()
     return rows, total
 
 

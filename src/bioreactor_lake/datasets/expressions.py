@@ -9,7 +9,6 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import holdings
 from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.sql import literal, quote
 
@@ -47,7 +46,7 @@ def spell_type(backend: Any, kind: Any) -> str:
 def narrow_to(
     backend: Any, data: ir.Table, batches: Sequence[str], *, scratch: str = "temp.main.narrowed_batches"
 ) -> ir.Table:
-    """A batch-local expression, computed for some batches, reading only the raw files that hold them.
+    """A batch-local expression, computed for some batches.
 
     Args:
         backend: The warehouse.
@@ -55,12 +54,11 @@ def narrow_to(
         batches: The batch ids.
         scratch: Table for the ids where they are many; a temporary one is seen by this connection only.
     """
-    files = holdings.raw_files_of(backend, batches)
     if len(batches) <= _LISTED:
-        return narrow(data, batches, files)
+        return narrow(data, batches)
     list_batches(backend, scratch, batches)
     *catalog, schema, name = scratch.split(".")
-    return narrow(data, backend.table(name, database=(*catalog, schema) if catalog else schema), files)
+    return narrow(data, backend.table(name, database=(*catalog, schema) if catalog else schema))
 
 
 def list_batches(backend: Any, table: str, batches: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ other rule.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis.expr.types as ir
@@ -115,6 +115,12 @@ def expected_by(backend: Any, table: ir.Table, logic: str, assume: Mapping[str, 
     return _combine(backend, keyed, others, logic, assume or {})
 
 
+def no_changes(backend: Any) -> Changes:
+    """What `changes` says where all is held as expected."""
+    (total,) = backend.raw_sql(f"SELECT count(*) FROM {_EXPECTED}").fetchone()
+    return Changes((), (), int(total))
+
+
 def changes(backend: Any, held: str, named: Sequence[str] = ()) -> Changes:
     """Compare the expected fingerprints with held ones.
 
@@ -126,7 +132,6 @@ def changes(backend: Any, held: str, named: Sequence[str] = ()) -> Changes:
     Raises:
         UsageError: A named batch is not in the tables below yet.
     """
-    (total,) = backend.raw_sql(f"SELECT count(*) FROM {_EXPECTED}").fetchone()
     if named:
         ids = ", ".join(map(literal, named))
         again = _column(backend, f"SELECT batch_id FROM {_EXPECTED} WHERE batch_id IN ({ids}) ORDER BY 1")
@@ -136,7 +141,7 @@ def changes(backend: Any, held: str, named: Sequence[str] = ()) -> Changes:
                 kept="The table is as it was.",
                 next_step="Leave --pipeline out, so that they are written first.",
             )
-        return Changes(again, (), int(total))
+        return replace(no_changes(backend), stale=again)
     stale = _column(
         backend,
         f"SELECT e.batch_id FROM {_EXPECTED} AS e LEFT JOIN ({held}) AS h USING (batch_id) "
@@ -147,7 +152,15 @@ def changes(backend: Any, held: str, named: Sequence[str] = ()) -> Changes:
         f"SELECT batch_id FROM ({held}) AS h ANTI JOIN {_EXPECTED} AS e USING (batch_id) "
         f"WHERE fingerprint NOT IN {_EXPECTED_OF_ALL} ORDER BY 1",
     )
-    return Changes(stale, gone, int(total))
+    return replace(no_changes(backend), stale=stale, gone=gone)
+
+
+def digest(backend: Any) -> str | None:
+    """A digest of what is expected, equal to that of a state which holds just that."""
+    (found,) = backend.raw_sql(
+        f"SELECT md5(string_agg(batch_id || chr(31) || fingerprint, chr(30) ORDER BY batch_id)) FROM {_EXPECTED}"
+    ).fetchone()
+    return None if found is None else str(found)
 
 
 def expected(backend: Any, batches: Sequence[str] | None) -> list[tuple[str, str]]:
@@ -207,26 +220,26 @@ def held_by(backend: Any, name: str, assume: Mapping[str, str] | None = None) ->
     kind, logic, upstreams, others = found
     if kind == "raw":
         return (
-            "SELECT b.batch_id, md5(string_agg(content_hash || ':' || rules_hash, ',' "
-            "ORDER BY content_hash, rules_hash)) AS fingerprint "
-            "FROM raw.files AS f, unnest(f.batch_ids) AS b (batch_id) WHERE f.status = 'accepted' AND "
-            "(f.schema_id, split_part(f.rules_hash, '-', 1)) IN "
-            "(SELECT (schema_id, rules_hash) FROM lake_state.raw_branches) GROUP BY b.batch_id"
+            # Unnested and sorted in this way it takes a quarter of the time of string_agg(… ORDER BY …).
+            "SELECT batch_id, md5(array_to_string(list_sort(list(content_hash || ':' || rules_hash)), ',')) "
+            "AS fingerprint FROM (SELECT unnest(batch_ids) AS batch_id, content_hash, rules_hash FROM raw.files "
+            "WHERE status = 'accepted' AND (schema_id, split_part(rules_hash, '-', 1)) IN "
+            "(SELECT (schema_id, rules_hash) FROM lake_state.raw_branches)) GROUP BY batch_id"
         )
     if kind == "table":
         return f"SELECT batch_id, fingerprint FROM lake_state.held WHERE name = {literal(name)}"
     return _combine(backend, upstreams, others, logic, assume or {})
 
 
-def raw_files_of(backend: Any, batches: Sequence[str]) -> list[str] | None:
-    """Accepted raw files that hold some batches, or None where that is more than a fifth of all."""
+def raw_files_of(backend: Any, batches: Sequence[str]) -> dict[str, list[str]]:
+    """Accepted raw files that hold some batches, by schema; of a schema that has none, any one file."""
     listed = ", ".join(map(literal, batches))
-    paths = _column(
-        backend,
-        f"SELECT path FROM raw.files WHERE status = 'accepted' AND list_has_any(batch_ids, [{listed}]) ORDER BY path",
+    return dict(
+        backend.raw_sql(
+            f"SELECT schema_id, coalesce(list(path ORDER BY path) FILTER (list_has_any(batch_ids, [{listed}])), "
+            "[min(path)]) FROM raw.files WHERE status = 'accepted' GROUP BY schema_id ORDER BY schema_id"
+        ).fetchall()
     )
-    (total,) = backend.raw_sql("SELECT count(*) FROM raw.files WHERE status = 'accepted'").fetchone()
-    return list(paths) if len(paths) <= max(20, total / 5) else None
 
 
 def _combine(backend: Any, keyed: Sequence[str], others: Sequence[str], logic: str, assume: Mapping[str, str]) -> str:

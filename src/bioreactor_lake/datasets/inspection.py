@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
-import pyarrow as pa
 
 from bioreactor_lake.datasets.expressions import schema_of
 from bioreactor_lake.datasets.faults import CHANGED, facts_of, first_line, raise_unless_of_a_file
 from bioreactor_lake.datasets.footers import Schema, group_by_schema
+from bioreactor_lake.datasets.json_rows import query_rows
+from bioreactor_lake.datasets.known_logic import remembered
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
+from bioreactor_lake.datasets.relation_catalog import columns_of
 from bioreactor_lake.errors import LakeError, NothingToIngest
 from bioreactor_lake.raw_store import FoundFile, RawStore
 from bioreactor_lake.sql import literal
 
 Summarise = Callable[[ir.Table], ir.Table]
 
-FACTS = pa.schema(
-    [
-        ("path", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("modified_at", pa.timestamp("us")),
-        ("content_hash", pa.string()),
-        ("schema_id", pa.string()),
-        ("rules_hash", pa.string()),
-        ("batch_ids", pa.list_(pa.string())),
-        ("rows_accepted", pa.int64()),
-        ("rows_rejected", pa.int64()),
-        ("ts_min", pa.timestamp("us")),
-        ("ts_max", pa.timestamp("us")),
-        ("reason", pa.string()),
-        # For the lake itself, kept apart from the manifest.
-        ("location", pa.string()),
-        ("key", pa.string()),
-        ("settled", pa.bool_()),
-        ("path_column", pa.string()),
-    ]
-)
+_Known = dict[str, dict[str, Any]]
+
+FACTS = {
+    "path": "VARCHAR",
+    "size_bytes": "BIGINT",
+    "modified_at": "TIMESTAMP",
+    "content_hash": "VARCHAR",
+    "schema_id": "VARCHAR",
+    "rules_hash": "VARCHAR",
+    "batch_ids": "VARCHAR[]",
+    "rows_accepted": "BIGINT",
+    "rows_rejected": "BIGINT",
+    "ts_min": "TIMESTAMP",
+    "ts_max": "TIMESTAMP",
+    "reason": "VARCHAR",
+    "location": "VARCHAR",
+    "key": "VARCHAR",
+    "settled": "BOOLEAN",
+    "path_column": "VARCHAR",
+}
+# For the lake itself, kept apart from the manifest.
+_KEPT_APART = ("location", "key", "settled", "path_column")
+# A file that was replaced while it was read is most often whole a moment later.
+_SECOND_LOOKS = 2
 _KNOWN = ("schema_id", "rules_hash", "batch_ids", "rows_accepted", "rows_rejected", "ts_min", "ts_max", "reason")
 
 
@@ -57,7 +63,7 @@ class RawFolder:
     """
 
     def __init__(self, store: RawStore, ignore: Sequence[str], backend: Any, *, verify: bool = False) -> None:
-        self._store = store
+        self._store, self._ignore = store, ignore
         self._backend = backend
         self._verify = verify
         self.files = store.find_files(ignore)
@@ -89,31 +95,43 @@ class RawFolder:
             )
         self._rules, self._variant = _digest(rules), variant or (lambda path: "")
         known, current = self._known(), _CurrentRules(self._backend, summarise)
+        changed = self._look_into(self.files, known, current, summarise)
+        for _ in range(_SECOND_LOOKS):
+            if changed:
+                changed = self._look_into(self._find_again(changed), known, current, summarise)
+        for file in changed:
+            file.facts["reason"] = CHANGED
         for file in self.files:
+            if file.facts.get("reason") is not None:
+                file.facts |= {"rules_hash": self._rules, "batch_ids": None, "rows_accepted": None}
+        return self._as_table(known)
+
+    def _look_into(
+        self, files: list[FoundFile], known: _Known, current: _CurrentRules, summarise: Summarise
+    ) -> list[FoundFile]:
+        """Find the facts of files; those that became others meanwhile are returned."""
+        for file in files:
             before = known.get(file.path)
             self._identify(file, before)
             if before is not None and file.to_read:
                 self._take_over(file, before, current)
-        read = [file for file in self.files if file.to_read]
-        for schema, keys, files in group_by_schema(self._backend, self._store, read):
-            self._summarise(summarise, schema, keys, files)
-        keys_now = self._store.current_keys([file.path for file in read])
-        for file in read:
-            if keys_now.get(file.path) != file.key:
-                file.facts["reason"] = CHANGED
-        for file in self.files:
-            if file.facts.get("reason") is not None:
-                file.facts |= {"rules_hash": self._rules, "batch_ids": None, "rows_accepted": None}
-        rows = [{name: file.facts.get(name) for name in FACTS.names} for file in self.files]
-        return self._as_table(pa.Table.from_pylist(rows, schema=FACTS))
+        read = [file for file in files if file.to_read]
+        for schema, keys, alike in group_by_schema(self._backend, self._store, read):
+            self._summarise(summarise, schema, keys, alike)
+        keys_now = self._store.current_keys([file.path for file in read]) if read else {}
+        return [file for file in read if keys_now.get(file.path) != file.key]
 
-    def _known(self) -> dict[str, dict[str, Any]]:
+    def _find_again(self, files: list[FoundFile]) -> list[FoundFile]:
+        """Put files as they are now in the place of what they were; those that are gone are left out."""
+        paths = {file.path for file in files}
+        again = [file for file in self._store.find_files(self._ignore) if file.path in paths]
+        self.files = sorted([*(file for file in self.files if file.path not in paths), *again], key=lambda f: f.path)
+        return again
+
+    def _known(self) -> _Known:
         """What the manifest says of the files that were there last time, by path."""
         try:
-            cursor = self._backend.raw_sql(
-                "SELECT f.*, k.key, k.settled, k.path_column FROM raw.files AS f "
-                "JOIN lake_state.file_keys AS k USING (path) WHERE f.status IN ('accepted', 'quarantined')"
-            )
+            cursor = self._backend.raw_sql(_of_manifest([*FACTS, "status"]))
         except duckdb.CatalogException:
             return {}
         names = [column[0] for column in cursor.description]
@@ -145,6 +163,7 @@ class RawFolder:
         if same:
             file.known = True
             file.facts |= {name: before[name] for name in (*_KNOWN, "path_column")}
+            file.as_before = before["settled"] and (file.key, file.location) == (before["key"], before["location"])
 
     def _mark(self, rules_hash: str, path: str) -> str:
         """The rules that a file is read by, with what its path adds to them."""
@@ -161,7 +180,7 @@ class RawFolder:
     ) -> None:
         schema_id = _digest(schema, keys)
         try:
-            rules_hash = hash_rules(self._backend, summarise, schema_of(self._backend, schema))
+            rules_hash = hash_rules(self._backend, summarise, schema_of(self._backend, schema), f"new {schema_id}")
         except LakeError as error:
             for file in files:
                 file.facts |= {"schema_id": schema_id, "reason": _as_reason(error)}
@@ -197,11 +216,18 @@ class RawFolder:
     def _select(self, files: list[FoundFile], keys: tuple[str, ...]) -> str:
         return select_rows(self._store.root, [file.path for file in files], keys, files[0].facts["path_column"])
 
-    def _as_table(self, facts: pa.Table) -> ir.Table:
-        self._backend.con.register("inspected_arrow", facts)
-        self._backend.raw_sql("CREATE OR REPLACE TEMP TABLE inspected_raw_files AS FROM inspected_arrow")
-        self._backend.con.unregister("inspected_arrow")
-        return self._backend.table("inspected_raw_files", database=("temp", "main"))
+    def _as_table(self, known: _Known) -> ir.Table:
+        """The facts as a table; those that are as they were come from the manifest."""
+        listed = [file for file in self.files if not file.as_before]
+        query = query_rows((file.facts for file in listed), FACTS)
+        if len(listed) < len(self.files):
+            other = known.keys() - {file.path for file in self.files if file.as_before}
+            query += f" UNION ALL {_of_manifest(FACTS)}"
+            query += f" AND f.path NOT IN ({', '.join(map(literal, other))})" if other else ""
+        self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE inspected_raw_files AS {query}")
+        namespace = ops.Namespace(catalog="temp", database="main")
+        schema = schema_of(self._backend, list(FACTS.items()))
+        return ops.DatabaseTable("inspected_raw_files", schema, self._backend, namespace).to_expr()
 
 
 class _CurrentRules:
@@ -215,21 +241,28 @@ class _CurrentRules:
     def hash(self, schema_id: str) -> str | None:
         """The hash of the rules, or None where they no longer read such files."""
         if schema_id not in self._hashes:
-            columns = self._backend.raw_sql(
-                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
-                f"AND schema_name = 'raw' AND table_name = {literal('parquet_' + schema_id)} ORDER BY column_index"
-            ).fetchall()
+            columns = columns_of(self._backend, "raw", f"parquet_{schema_id}")
             schema = schema_of(self._backend, columns)
             try:
-                self._hashes[schema_id] = hash_rules(self._backend, self._summarise, schema)
+                self._hashes[schema_id] = hash_rules(self._backend, self._summarise, schema, f"known {schema_id}")
             except LakeError:
                 self._hashes[schema_id] = None
         return self._hashes[schema_id]
 
 
-def hash_rules(backend: Any, summarise: Summarise, schema: ibis.Schema) -> str:
+def _of_manifest(columns: Iterable[str]) -> str:
+    """A query for what is known of the files that were there last time."""
+    names = ", ".join(f"{'k' if name in _KEPT_APART else 'f'}.{name}" for name in columns)
+    return (
+        f"SELECT {names} FROM raw.files AS f JOIN lake_state.file_keys AS k ON f.path = k.path "
+        "WHERE f.status IN ('accepted', 'quarantined')"
+    )
+
+
+def hash_rules(backend: Any, summarise: Summarise, schema: ibis.Schema, name: str) -> str:
     """Hash of everything that decides how files of a schema are read, down to the rules of staging."""
-    return _digest(backend.compile(summarise(ibis.table(schema, name="file"))))
+    summary = summarise(ibis.table(schema, name="file"))
+    return remembered(backend, f"rules of {name}", summary, lambda: _digest(backend.compile(summary)))
 
 
 def _as_reason(error: LakeError) -> str:

@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import holdings, warehouse
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
+from bioreactor_lake.datasets.raw_restriction import variable_of
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError, NothingToIngest
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
@@ -131,11 +132,12 @@ class ManifestDataset(WarehouseDataset):
             f"SELECT f.schema_id, f.path, k.path_column FROM {self._qualified} AS f JOIN {_KEYS} AS k USING (path) "
             "WHERE f.status = 'accepted' ORDER BY f.path"
         ).fetchall():
-            schemas[PARQUET_VIEW + schema_id, column].append(path)
-        for (name, column), paths in schemas.items():
-            query = select_rows(root, paths, partition_keys(paths[0]), column)
+            schemas[schema_id, column].append(path)
+        for (schema_id, column), paths in schemas.items():
+            query = select_rows(root, paths, partition_keys(paths[0]), column, variable=variable_of(schema_id))
+            name = PARQUET_VIEW + schema_id
             backend.raw_sql(f"CREATE OR REPLACE VIEW {quote(self._database)}.{quote(name)} AS {query}")
-        self._retire_views(backend, keep={name for name, _ in schemas})
+        self._retire_views(backend, keep={PARQUET_VIEW + schema_id for schema_id, _ in schemas})
 
     def _retire_views(self, backend: Any, keep: set[str]) -> None:
         """Empty the views of schemas that no accepted file has; drop those that `raw.bioreactor` no longer reads.
@@ -198,7 +200,8 @@ class AcceptedFilesDataset(WarehouseDataset):
                 kept="The later layers are as they were.",
                 next_step=f"Mend the files named above; {self.qualified_name} keeps the reasons.",
             )
-        return {id_: self._table(PARQUET_VIEW + id_) for (id_,) in ids}
+        names = {id_: PARQUET_VIEW + id_ for (id_,) in ids}
+        return {id_: self._table(name, self._columns_of(name)) for id_, name in names.items()}
 
     def save(self, data: Any) -> None:
         """Refused: the manifest's own dataset writes it.

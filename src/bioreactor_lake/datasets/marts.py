@@ -16,11 +16,11 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import holdings, warehouse
+from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.mart_types import postgres_type
 from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.datasets.publication import Publication
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.lake.logic import hash_logic
 from bioreactor_lake.lake.runs import Run, current_run
 from bioreactor_lake.postgres.database import Database, DatabaseConfig
 from bioreactor_lake.postgres.publishing import MartTable
@@ -145,14 +145,15 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         publication = self._publication(warehouse.connect(self._config), data, assume)
         run = current_run() or Run()
         database = self.impatient_database if glance else self.database
-        return database.attempt(
-            lambda connection: publication.compare(connection, run, count=not glance),
-            what=f"Looking at {self.qualified_name}",
-            kept="",
-        )
+
+        def look(connection: psycopg.Connection[Any]) -> tuple[holdings.Changes, str | None]:
+            changes, reason = publication.compare(connection, run, count=not glance)
+            return changes.batches, reason
+
+        return database.attempt(look, what=f"Looking at {self.qualified_name}", kept="")
 
     def _publication(self, backend: Any, data: ir.Table, assume: Mapping[str, str] | None = None) -> Publication:
-        logic = hash_logic(data)
+        logic = logic_for(backend, self.qualified_name, data)
         holdings.expect(backend, data, logic, assume)
         return Publication(backend, data, logic, self._mart(data.schema()))
 

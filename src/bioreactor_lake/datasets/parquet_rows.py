@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from bioreactor_lake.datasets.raw_restriction import escape_glob
 from bioreactor_lake.sql import literal, quote
 
 PARTITION = "partition "
@@ -19,7 +20,9 @@ def path_column(columns: Iterable[str]) -> str:
     return "bioreactor_lake_path" if any(name.lower() == "filename" for name in columns) else "filename"
 
 
-def select_rows(root: str, paths: Iterable[str], keys: Iterable[str], path_column: str) -> str:
+def select_rows(
+    root: str, paths: Iterable[str], keys: Iterable[str], path_column: str, *, variable: str | None = None
+) -> str:
     """A query for the rows of files of one schema. Grain: one row per raw row.
 
     Columns are those of the files, `partition <key>` for each key of a hive-partitioned path (as text, so that
@@ -31,6 +34,7 @@ def select_rows(root: str, paths: Iterable[str], keys: Iterable[str], path_colum
         paths: Paths under it.
         keys: Partition keys of their paths.
         path_column: As found by `path_column`.
+        variable: A variable of the session that lists other paths where it is set.
     """
     path = f"substr({quote(path_column)}, {len(root) + 2})"
     option = "filename = true" if path_column == "filename" else f"filename = {literal(path_column)}"
@@ -39,17 +43,21 @@ def select_rows(root: str, paths: Iterable[str], keys: Iterable[str], path_colum
         f"'__HIVE_DEFAULT_PARTITION__') AS {quote(PARTITION + key)}"
         for key in keys
     )
+    listed = list_paths(root, paths)
+    if variable is not None:
+        given = f"CAST(getvariable({literal(variable)}) AS VARCHAR[])"
+        listed = f"coalesce(list_transform({given}, lambda p: {literal(escape_glob(f'{root}/'))} || p), {listed})"
     return (
         f"SELECT COLUMNS(lambda c: lower(c) NOT IN ('source_file', {literal(path_column)})){partitions}, "
-        f"{path} AS source_file FROM read_parquet({list_paths(root, paths)}, {option}, "
+        f"{path} AS source_file FROM read_parquet({listed}, {option}, "
         "hive_partitioning = false)"
     )
 
 
 def list_paths(root: str, paths: Iterable[str]) -> str:
     """An SQL list of full paths in which no character is taken for a glob's."""
-    plain = (re.sub(r"([*?[])", r"[\1]", f"{root}/{path}") for path in paths)
-    return f"[{', '.join(map(literal, plain))}]"
+    base = escape_glob(f"{root}/")
+    return f"[{', '.join(literal(base + escape_glob(path)) for path in paths)}]"
 
 
 def partition_keys(path: str) -> tuple[str, ...]:

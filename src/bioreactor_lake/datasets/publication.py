@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 import psycopg
-import pyarrow as pa
 
 from bioreactor_lake.datasets import holdings
 from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
+from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
 from bioreactor_lake.lake.locality import why_not_local
 from bioreactor_lake.lake.runs import Run, WriteReport
 from bioreactor_lake.postgres import holdings as state
+from bioreactor_lake.postgres.activity import look_after
 from bioreactor_lake.postgres.publishing import (
     MartTable,
     ensure_mart,
@@ -22,7 +23,10 @@ from bioreactor_lake.postgres.publishing import (
     publish,
     publish_batches,
 )
-from bioreactor_lake.postgres.storage import count_rows, held_columns
+from bioreactor_lake.postgres.storage import held_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _BATCH_ROWS = 100_000
 
@@ -66,9 +70,11 @@ class Publication:
         state.ensure(connection)
         lock(connection, self.mart)
         state.claim(connection, lake_id, take_over=run.take_over)
-        changes, reason = self.compare(connection, run)
+        compared, reason = self.compare(connection, run)
+        changes = compared.batches
         if reason is None and not changes:
             state.confirm_libraries(connection, self.name, self.logic)
+            state.remember_activity(connection, self.name, compared.activity)
             return WriteReport(self.name, 0, 0, batches=0)
         touched = None if reason is not None else [*changes.stale, *changes.gone]
         if touched is None:
@@ -86,50 +92,46 @@ class Publication:
         state.remember(
             connection, self.name, self.mart.qualified, fingerprints, touched, logic=self.logic, run_id=run.run_id
         )
+        after = look_after(connection, self.mart.qualified, compared.activity)
+        state.remember_activity(connection, self.name, after)
         batches = changes.total if touched is None else len(touched)
         return WriteReport(self.name, rows, 0, batches=batches, reason=reason or "")
 
     def compare(
         self, connection: psycopg.Connection[Any], run: Run, *, count: bool = True
-    ) -> tuple[holdings.Changes, str | None]:
-        """The batches that a publish would write or delete, and why it would publish all, or None.
+    ) -> tuple[MartChanges, str | None]:
+        """How the mart differs from what it should hold, and why a publish would write all of it, or None.
 
         Args:
             connection: To the database of the marts.
             run: What was asked for.
             count: Whether to count the rows of the mart, rather than to believe the state.
         """
-        known = connection.execute("SELECT to_regclass('lake.held')").fetchone() != (None,)
-        held = state.held(connection, self.name) if known else []
-        changes = holdings.changes(self.backend, self._bring(held), run.batches)
         columns = held_columns(connection, self.mart.qualified)
-        if not known or (not columns and not run.batches):
-            return changes, "it was not published yet"
-        if run.full_refresh:
-            return changes, "a full refresh was asked for"
-        if run.batches:
-            if columns and columns != self.mart.columns:
-                return changes, "its columns changed"
-            return changes, why_not_local(self.data)
-        published = sum(rows for *_, rows in held)
-        if count and (found := count_rows(connection, self.mart.qualified)) != published:
-            return changes, f"it holds {found:,} rows where the lake published {published:,}"
-        if not changes:
-            return changes, None
-        if (reason := state.why_differs(connection, self.name, self.logic)) is not None:
-            return changes, reason
-        return changes, "every batch changed" if len(changes.stale) == changes.total else why_not_local(self.data)
-
-    def _bring(self, held: state.Held) -> str:
-        """Make what the mart holds known to the warehouse; a query for it."""
-        table = pa.table(
-            {"batch_id": [row[0] for row in held], "fingerprint": [row[1] for row in held]},
-            schema=pa.schema([("batch_id", pa.string()), ("fingerprint", pa.string())]),
+        if not state.is_there(connection) or not columns:
+            changes = MartChanges(differences(self.backend, [], run.batches), 0, 0, None)
+            return changes, why_not_local(self.data) if run.batches else "it was not published yet"
+        changes = compare(
+            connection, self.backend, self.name, self.mart.qualified, named=run.batches, count=count and not run.batches
         )
-        self.backend.con.register("held_arrow", table)
-        self.backend.raw_sql("CREATE OR REPLACE TEMP TABLE held_by_mart AS FROM held_arrow")
-        self.backend.con.unregister("held_arrow")
-        return "SELECT batch_id, fingerprint FROM held_by_mart"
+        return changes, self._why_whole(connection, run, columns, changes)
+
+    def _why_whole(
+        self, connection: psycopg.Connection[Any], run: Run, columns: dict[str, str], changes: MartChanges
+    ) -> str | None:
+        if run.full_refresh:
+            return "a full refresh was asked for"
+        if run.batches:
+            return "its columns changed" if columns != self.mart.columns else why_not_local(self.data)
+        if changes.found != changes.published:
+            return f"it holds {changes.found:,} rows where the lake published {changes.published:,}"
+        if not changes.batches:
+            return None
+        if (reason := state.why_differs(connection, self.name, self.logic)) is not None:
+            return reason
+        return (
+            "every batch changed" if len(changes.batches.stale) == changes.batches.total else why_not_local(self.data)
+        )
 
     def _reader(self, data: ir.Table) -> Callable[[], pa.RecordBatchReader]:
         query = compile_typed(self.backend, data)

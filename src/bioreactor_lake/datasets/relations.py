@@ -16,7 +16,7 @@ from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import TableDataset
 
-from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import schema_of
 from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.errors import LakeError
@@ -82,24 +82,24 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         Raises:
             LakeError: It was not built yet; the message names the pipeline that builds it.
         """
-        if not self._exists():
+        columns = self._columns_of(self._table_name)
+        if not columns:
             pipeline = (self.metadata or {}).get("pipeline", "__default__")
             raise LakeError(
                 f"{self.qualified_name} is not there yet.",
                 next_step=f"Build it with: kedro run --pipeline {pipeline} (or everything: kedro run)",
             )
-        return self._table(self._table_name)
+        return self._table(self._table_name, columns)
 
-    def _table(self, name: str) -> ir.Table:
-        """A relation by its schema in DuckDB's catalog; asking DuckDB to describe a view would open raw files."""
+    def _table(self, name: str, columns: Sequence[tuple[str, str]]) -> ir.Table:
+        """A relation of the dataset's schema by its name and columns."""
         backend = self.connection
-        rows = backend.raw_sql(
-            "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
-            f"AND schema_name = {literal(self._database)} AND table_name = {literal(name)} ORDER BY column_index"
-        ).fetchall()
-        schema = schema_of(backend, rows)
         namespace = ops.Namespace(database=self._database)
-        return ops.DatabaseTable(name=name, schema=schema, source=backend, namespace=namespace).to_expr()
+        return ops.DatabaseTable(name, schema_of(backend, columns), backend, namespace).to_expr()
+
+    def _columns_of(self, name: str) -> relation_catalog.Columns:
+        """Columns of a relation of the dataset's schema, none where it is not there."""
+        return relation_catalog.columns_of(self.connection, self._database, name)
 
     def save(self, data: ir.Table) -> None:
         """Bring the relation up to date with an expression, in one transaction.
@@ -108,7 +108,7 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
             LakeError: DuckDB could not; the relation is as it was.
         """
         started = time.perf_counter()
-        backend = warehouse.connect(self._config, write=True)
+        backend, written = warehouse.connect(self._config, write=True), None
         try:
             with warehouse.transaction(backend):
                 backend.raw_sql(f"CREATE SCHEMA IF NOT EXISTS {quote(self._database)}")
@@ -118,6 +118,9 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
             raise LakeError(
                 f"Writing {self.qualified_name} failed: {error}", kept="It is as it was.", next_step=_next_step(error)
             ) from error
+        finally:
+            if written is None or written.batches != 0:
+                relation_catalog.forget()
         report = replace(written, seconds=time.perf_counter() - started)
         if (run := current_run()) is not None:
             run.writes.append(report)
@@ -158,13 +161,10 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         return f"{quote(self._database)}.{quote(self._table_name)}"
 
     def _drop_other_kind(self, backend: Any) -> None:
-        found = backend.raw_sql(
-            "SELECT table_type FROM information_schema.tables "
-            f"WHERE table_schema = {literal(self._database)} AND table_name = {literal(self._table_name)}"
-        ).fetchone()
-        kind = None if found is None else ("view" if found[0] == "VIEW" else "table")
-        if kind is not None and kind != self._kind:
-            backend.raw_sql(f"DROP {kind.upper()} {self._qualified}")
+        found = relation_catalog.find(backend, self._database, self._table_name)
+        if found is not None and found.kind != self._kind:
+            backend.raw_sql(f"DROP {found.kind.upper()} {self._qualified}")
+            relation_catalog.forget()
 
     def _comment(self, backend: Any, columns: Sequence[str]) -> None:
         target = self._kind.upper()
@@ -179,17 +179,11 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
 
     def _exists(self) -> bool:
         try:
-            names = self.connection.list_tables(database=self._database)
+            return bool(self._columns_of(self._table_name))
         except LakeError as error:
             if error.exit_code != LakeError.exit_code:
                 raise
             return False
-        except Exception as error:
-            # Ibis raises for a schema that does not exist.
-            if "schema" in str(error).lower():
-                return False
-            raise
-        return self._table_name in names
 
 
 def _next_step(error: duckdb.Error) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import holdings, warehouse
 from bioreactor_lake.datasets.expressions import compile_typed, list_batches, narrow_to, spell_type
+from bioreactor_lake.datasets.known_logic import logic_for
+from bioreactor_lake.datasets.portions import portions_of
 from bioreactor_lake.datasets.raw_check import confirm_raw_files
+from bioreactor_lake.datasets.raw_restriction import reads_files_only, remember_row_wise, restricted
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.locality import why_not_local
-from bioreactor_lake.lake.logic import hash_logic
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
-from bioreactor_lake.sql import literal, quote
+from bioreactor_lake.sql import quote
 
 
 class ViewDataset(WarehouseDataset):
@@ -25,7 +28,8 @@ class ViewDataset(WarehouseDataset):
 
     def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         holdings.ensure(backend)
-        logic = hash_logic(data)
+        logic = logic_for(backend, self.qualified_name, data)
+        remember_row_wise(backend, self.qualified_name, data)
         reason = self._why_anew(logic)
         if reason is None:
             holdings.confirm_libraries(backend, self.qualified_name, logic)
@@ -37,7 +41,7 @@ class ViewDataset(WarehouseDataset):
 
     def plan(self, data: ir.Table) -> str | None:
         """Why a save would define the view anew, or None if it would not."""
-        return self._why_anew(hash_logic(data))
+        return self._why_anew(logic_for(self.connection, self.qualified_name, data))
 
     def _why_anew(self, logic: str) -> str | None:
         if not self._exists():
@@ -79,7 +83,7 @@ class MaterialisedDataset(WarehouseDataset):
 
     def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         holdings.ensure(backend)
-        logic = hash_logic(data)
+        logic = logic_for(backend, self.qualified_name, data)
         holdings.expect(backend, data, logic)
         changes = holdings.changes(backend, holdings.held_rows(self.qualified_name), _run().batches)
         reason = self._why_whole(backend, data, logic, changes)
@@ -102,20 +106,20 @@ class MaterialisedDataset(WarehouseDataset):
             data: The expression.
             assume: What relations that are about to change will hold, see `holdings.expect`.
         """
-        backend, logic = self.connection, hash_logic(data)
+        backend = self.connection
+        logic = logic_for(backend, self.qualified_name, data)
         holdings.expect(backend, data, logic, assume)
         changes = holdings.changes(backend, holdings.held_rows(self.qualified_name))
         return changes, self._why_whole(backend, data, logic, changes)
 
     def _why_whole(self, backend: Any, data: ir.Table, logic: str, changes: holdings.Changes) -> str | None:
         """Why all batches have to be written, or None."""
-        exists, named = self._exists(), _run().batches
-        if not exists and not named:
+        columns, named = self._columns_of(self._table_name), _run().batches
+        if not columns and not named:
             return "it was not built yet"
         if _run().full_refresh:
             return "a full refresh was asked for"
-        types = [(name, spell_type(backend, kind)) for name, kind in data.schema().items()]
-        if exists and self._types(backend) != types:
+        if columns and columns != [(name, spell_type(backend, kind)) for name, kind in data.schema().items()]:
             return "its columns changed"
         if named:
             return why_not_local(data)
@@ -140,9 +144,14 @@ class MaterialisedDataset(WarehouseDataset):
         return int(rows)
 
     def _make(self, backend: Any, data: ir.Table) -> None:
-        order = ", ".join(map(quote, self._order_by))
-        query = compile_typed(backend, data)
-        backend.raw_sql(f"CREATE OR REPLACE TABLE {self._qualified} AS {query} ORDER BY {order}")
+        query = f"{compile_typed(backend, data)} ORDER BY {self._order}"
+        batches = [batch for batch, _ in holdings.expected(backend, None)]
+        local = why_not_local(data) is None and reads_files_only(backend, data)
+        for number, portion in enumerate(portions_of(backend, batches) if local else [None]):
+            write = f"INSERT INTO {self._qualified}" if number else f"CREATE OR REPLACE TABLE {self._qualified} AS"
+            # The files of a portion hold no other batch: its rows need no filter, under which DuckDB is slower.
+            with nullcontext() if portion is None else restricted(backend, data, portion):
+                backend.raw_sql(f"{write} {query}")
         for column in self._indexes:
             name = quote(f"{self._table_name}_{column}")
             backend.raw_sql(f"CREATE INDEX {name} ON {self._qualified} ({quote(column)})")
@@ -158,21 +167,15 @@ class MaterialisedDataset(WarehouseDataset):
         backend.raw_sql(f"DELETE FROM {self._qualified} WHERE batch_id IN (SELECT batch_id FROM {touched})")
         rows = 0
         if changes.stale:
-            order = ", ".join(map(quote, self._order_by))
             query = compile_typed(backend, narrow_to(backend, data, changes.stale))
-            (rows,) = backend.raw_sql(f"INSERT INTO {self._qualified} {query} ORDER BY {order}").fetchone()
+            with restricted(backend, data, changes.stale):
+                (rows,) = backend.raw_sql(f"INSERT INTO {self._qualified} {query} ORDER BY {self._order}").fetchone()
         holdings.remember_batches(backend, self.qualified_name, self._qualified, touched)
         return int(rows)
 
-    def _types(self, backend: Any) -> list[tuple[str, str]]:
-        return [
-            (name, kind)
-            for name, kind in backend.raw_sql(
-                "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database() "
-                f"AND schema_name = {literal(self._database)} AND table_name = {literal(self._table_name)} "
-                "ORDER BY column_index"
-            ).fetchall()
-        ]
+    @property
+    def _order(self) -> str:
+        return ", ".join(map(quote, self._order_by))
 
 
 def _run() -> Run:

@@ -14,7 +14,7 @@ from bioreactor_lake.lake.logic import keyed_leaves
 SOURCE_FILE = "source_file"
 
 
-def narrow(table: ir.Table, batches: ir.Table | Sequence[str], files: Sequence[str] | None = None) -> ir.Table:
+def narrow(table: ir.Table, batches: ir.Table | Sequence[str]) -> ir.Table:
     """The rows of some batches of a batch-local expression.
 
     Every leaf that has batches is filtered, so that the engine reads no more than it must, and so is the result.
@@ -22,13 +22,9 @@ def narrow(table: ir.Table, batches: ir.Table | Sequence[str], files: Sequence[s
     Args:
         table: The expression, proved to be batch-local.
         batches: The batch ids, in a list or in a table with one column `batch_id` where they are many.
-        files: Raw files that hold them all, for leaves with a `source_file`: DuckDB then opens no other; None for no
-            such filter.
     """
 
     def keep(rows: ir.Table) -> ir.Table:
-        if files is not None and SOURCE_FILE in rows.columns:
-            rows = rows.filter(rows[SOURCE_FILE].isin(list(files)))
         if isinstance(batches, ir.Table):
             return rows.semi_join(batches, BATCH)
         return rows.filter(rows[BATCH].isin(list(batches)))

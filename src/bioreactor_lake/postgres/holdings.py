@@ -6,6 +6,7 @@ Schema `lake` also says which lake publishes into the database, so that two lake
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -13,20 +14,42 @@ import psycopg
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.libraries import library_versions, why_other_logic
 from bioreactor_lake.lake.logic import WHOLE
+from bioreactor_lake.postgres.activity import Activity
 from bioreactor_lake.sql import quote
 
 STATE_SCHEMA = "lake"
 
-Held = list[tuple[str, str, int]]
-"""Batch, fingerprint and rows."""
+Held = list[tuple[str, str]]
+"""Batch and fingerprint."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a mart holds, in short.
+
+    Args:
+        rows: Rows that the lake published.
+        digest: Of batches and fingerprints; the same as `datasets.holdings.digest` makes of what is expected.
+        activity: When they were last found to be there, see `activity`.
+    """
+
+    rows: int = 0
+    digest: str | None = None
+    activity: str | None = None
+
+
+def is_there(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the tables of the state are there."""
+    return connection.execute("SELECT to_regclass('lake.held')").fetchone() != (None,)
 
 
 def ensure(connection: psycopg.Connection[Any]) -> None:
     """Create the tables of the state if they are not there, and what an earlier version did not have yet."""
     # ALTER TABLE waits for every reader even where it has nothing to do.
     if connection.execute(
-        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('lake.marts') AND attname = 'libraries'"
-    ).fetchone():
+        "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('lake.marts') "
+        "AND attname IN ('libraries', 'activity') AND NOT attisdropped"
+    ).fetchone() == (2,):
         return
     # Two first publishes at once would trip over each other's CREATE.
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
@@ -41,6 +64,7 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
         "rows bigint NOT NULL, PRIMARY KEY (mart, batch_id))"
     )
     connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS libraries text")
+    connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS activity text")
 
 
 def claim(connection: psycopg.Connection[Any], lake_id: str, *, take_over: bool) -> None:
@@ -64,9 +88,30 @@ def claim(connection: psycopg.Connection[Any], lake_id: str, *, take_over: bool)
     connection.execute("DELETE FROM lake.held")
 
 
+def summary(connection: psycopg.Connection[Any], mart: str) -> Summary:
+    """Rows, a digest of the state, and the activity that the rows were last found right at."""
+    found = connection.execute(
+        "SELECT (SELECT coalesce(sum(rows), 0)::bigint FROM lake.held WHERE mart = %(mart)s), "
+        '(SELECT md5(string_agg(batch_id || chr(31) || fingerprint, chr(30) ORDER BY batch_id COLLATE "C")) '
+        # By way of JSON: a lake of an earlier version has no such column yet.
+        "FROM lake.held WHERE mart = %(mart)s), "
+        "(SELECT to_jsonb(m) ->> 'activity' FROM lake.marts AS m WHERE mart = %(mart)s)",
+        {"mart": mart},
+    ).fetchone()
+    return Summary(*(found or (0, None, None)))
+
+
+def remember_activity(connection: psycopg.Connection[Any], mart: str, activity: Activity | None) -> None:
+    """Keep at which activity the rows of a mart were found right."""
+    text = None if activity is None else str(activity)
+    connection.execute(
+        "UPDATE lake.marts SET activity = %s WHERE mart = %s AND activity IS DISTINCT FROM %s", [text, mart, text]
+    )
+
+
 def held(connection: psycopg.Connection[Any], mart: str) -> Held:
     """The state of a mart."""
-    cursor = connection.execute("SELECT batch_id, fingerprint, rows FROM lake.held WHERE mart = %s", [mart])
+    cursor = connection.execute("SELECT batch_id, fingerprint FROM lake.held WHERE mart = %s", [mart])
     return cursor.fetchall()
 
 

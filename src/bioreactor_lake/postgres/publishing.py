@@ -18,16 +18,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pgpq
 import psycopg
-import pyarrow as pa
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.postgres.holdings import STATE_SCHEMA
 from bioreactor_lake.postgres.storage import held_columns
 from bioreactor_lake.sql import literal, quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,8 @@ def _copy(
     *,
     options: str = "FORMAT binary, FREEZE",
 ) -> int:
+    import pgpq
+
     encoder = pgpq.ArrowToPostgresBinaryEncoder(reader.schema)
     columns = ", ".join(map(quote, reader.schema.names))
     sent = 0

@@ -42,6 +42,7 @@ class FoundFile:
         settled: Whether a change after this moment would show in the key.
         facts: Columns of the manifest.
         known: Whether what is in it was taken over from the manifest.
+        as_before: Whether nothing at all is new about it.
     """
 
     path: str
@@ -52,6 +53,7 @@ class FoundFile:
     settled: bool = True
     facts: dict[str, Any] = field(default_factory=dict)
     known: bool = False
+    as_before: bool = False
 
     @property
     def to_read(self) -> bool:

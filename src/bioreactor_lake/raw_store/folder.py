@@ -49,10 +49,11 @@ class Folder:
                 continue
             seen.add((stat.st_dev, stat.st_ino))
             folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+            base = Path(folder).relative_to(self._path).as_posix()
             for name in sorted(names):
-                location = Path(folder, name)
-                path = location.relative_to(self._path).as_posix()
+                path = name if base == "." else f"{base}/{name}"
                 if is_raw_file(path, ignore):
+                    location = Path(folder, name)
                     try:
                         files.append(_found(path, location, now))
                     except OSError as error:

@@ -1,0 +1,85 @@
+"""Reading few of the raw files through the views that list them all.
+
+To bind a view of 5,000 files takes DuckDB half a second, whichever of them a filter leaves. The views of the raw files
+therefore take their list from a variable of the session where that is set. It is set for the length of one statement
+that needs the files of some batches only; elsewhere the views read all. A view over them that looks at several rows
+together would give other rows of fewer files: then nothing is set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import ibis.expr.types as ir
+
+from bioreactor_lake.datasets import holdings
+from bioreactor_lake.lake.logic import keyed_leaves, name_leaf
+from bioreactor_lake.lake.row_wise import is_row_wise
+from bioreactor_lake.sql import literal
+
+_GLOB = re.compile(r"([*?[])")
+
+
+def escape_glob(path: str) -> str:
+    """A path in which no character is taken for a glob's."""
+    return _GLOB.sub(r"[\1]", path)
+
+
+def variable_of(schema_id: str) -> str:
+    """The variable that the view of the files of a schema listens to."""
+    return f"bioreactor_lake_files_{schema_id}"
+
+
+def remember_row_wise(backend: Any, name: str, data: ir.Table) -> None:
+    """Keep whether a view treats each row by itself; part of the transaction that writes it."""
+    backend.raw_sql("CREATE TABLE IF NOT EXISTS lake_state.row_wise (name VARCHAR)")
+    known = backend.raw_sql(f"SELECT 1 FROM lake_state.row_wise WHERE name = {literal(name)}").fetchone()
+    if (known is not None) == is_row_wise(data):
+        return
+    if known is not None:
+        backend.raw_sql(f"DELETE FROM lake_state.row_wise WHERE name = {literal(name)}")
+    else:
+        backend.raw_sql(f"INSERT INTO lake_state.row_wise VALUES ({literal(name)})")
+
+
+def reads_files_only(backend: Any, data: ir.Table) -> bool:
+    """Whether all rows with batches come from raw files, each by itself, so that some files give their rows."""
+    return all(_is_of_files(backend, name_leaf(leaf)) for leaf in keyed_leaves(data))
+
+
+def _is_of_files(backend: Any, name: str) -> bool:
+    try:
+        found = backend.raw_sql(
+            "SELECT kind, upstreams FROM lake_state.relations SEMI JOIN lake_state.row_wise USING (name) "
+            f"WHERE name = {literal(name)} AND reference_tables = []"
+        ).fetchone()
+    except duckdb.CatalogException:
+        return False
+    if found is None:
+        return False
+    kind, upstreams = found
+    return kind == "raw" or (bool(upstreams) and all(_is_of_files(backend, upstream) for upstream in upstreams))
+
+
+@contextmanager
+def restricted(backend: Any, data: ir.Table, batches: Sequence[str]) -> Iterator[None]:
+    """Let the connection read no raw file but those that hold some batches.
+
+    Args:
+        backend: The warehouse.
+        data: What will be read; nothing is set unless all of it comes from raw files, row by row.
+        batches: The batches, which the statement itself filters by as well.
+    """
+    files = holdings.raw_files_of(backend, batches) if reads_files_only(backend, data) else {}
+    try:
+        for schema_id, paths in files.items():
+            listed = ", ".join(literal(escape_glob(path)) for path in paths)
+            backend.raw_sql(f"SET VARIABLE {variable_of(schema_id)} = [{listed}]")
+        yield
+    finally:
+        for schema_id in files:
+            backend.raw_sql(f"RESET VARIABLE {variable_of(schema_id)}")
