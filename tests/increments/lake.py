@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,6 +87,12 @@ class Lake:
             this_run.batches = batches
             self.run(*pipelines, **parameters)
             return this_run
+
+    def run_command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """`kedro`, in a process of its own."""
+        mine = os.environ | environment_of(self) | {"DO_NOT_TRACK": "1"} | variables
+        command = [sys.executable, "-m", "kedro", *arguments]
+        return subprocess.run(command, cwd=PROJECT, env=mine, capture_output=True, text=True, check=False)
 
     def run_until_killed(self, statement: int, **parameters: object) -> int | None:
         """Run in a process that kills itself before one of its statements, if it has so many; its exit code."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from s3_server import KEY, SECRET
 from tests.increments import lake
-from tests.increments.lake import PROJECT, Lake
+from tests.increments.lake import Lake
 
 Reading = tuple[str, str, str, datetime, float | None]
 NAMES = ("batch_id", "equipment_id", "tag", "ts", "value")
@@ -75,17 +72,3 @@ class BucketLake(Lake):
             f"ENDPOINT '{self.client.meta.endpoint_url.removeprefix('http://')}')"
         )
         return connection
-
-    def run_command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """`kedro`, in a process of its own."""
-        environment = {
-            "BIOREACTOR_LAKE_RAW": self.raw,
-            "BIOREACTOR_LAKE_WAREHOUSE": str(self.warehouse),
-            "BIOREACTOR_LAKE_POSTGRES_URL": self.database,
-            "DO_NOT_TRACK": "1",
-            **variables,
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=PROJECT, env={**os.environ, **environment}, capture_output=True, text=True,
-        )  # fmt: skip

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from typing import Any
+from typing import Any, Literal
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import holdings, warehouse
-from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
-from bioreactor_lake.datasets.raw_restriction import variable_of
+from bioreactor_lake.datasets import compaction, holdings, warehouse
+from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW, define_views
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError, NothingToIngest
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
-from bioreactor_lake.sql import literal, quote
-
-PARQUET_VIEW = "parquet_"
+from bioreactor_lake.sql import literal
 
 _KEYS = "lake_state.file_keys"
 _NO_KEYS = "(SELECT NULL AS path, NULL AS location WHERE false)"
@@ -35,8 +30,8 @@ class ManifestDataset(WarehouseDataset):
 
     A save takes the inspection of the files that are there now and keeps what was known: a version that is seen again
     keeps its `first_seen_at`, one that is no longer there is `superseded` (the path has other content) or `removed`.
-    The same transaction defines one view `raw.parquet_<schema_id>` per schema over the accepted files, so that the
-    manifest and what is read of it cannot differ.
+    The same transaction defines the views of the accepted files (`parquet_views`), so that the manifest and what is
+    read of it cannot differ.
 
     Args:
         max_removed_share: Share of the accepted files that may be gone before a run has to be told that this is meant.
@@ -79,8 +74,8 @@ class ManifestDataset(WarehouseDataset):
         backend.raw_sql(
             "CREATE OR REPLACE TABLE lake_state.file_keys AS SELECT path, location, key, settled, path_column FROM seen"
         )
-        if self._accepted(backend) != before or run.full_refresh:
-            self._define_views(backend)
+        if compaction.forget_broken(backend) or self._accepted(backend) != before or run.full_refresh:
+            define_views(backend, warehouse.raw_store(self._config).root)
         self._comment(backend, _COLUMNS)
         self._give_notice(backend, run)
         (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
@@ -125,43 +120,29 @@ class ManifestDataset(WarehouseDataset):
             return ""
         return f"A run will stop, {gone:,} of {accepted:,} raw files being gone, unless: --params allow_removal=true"
 
-    def _define_views(self, backend: Any) -> None:
-        root = warehouse.raw_store(self._config).root
-        schemas: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for schema_id, path, column in backend.raw_sql(
-            f"SELECT f.schema_id, f.path, k.path_column FROM {self._qualified} AS f JOIN {_KEYS} AS k USING (path) "
-            "WHERE f.status = 'accepted' ORDER BY f.path"
-        ).fetchall():
-            schemas[schema_id, column].append(path)
-        for (schema_id, column), paths in schemas.items():
-            query = select_rows(root, paths, partition_keys(paths[0]), column, variable=variable_of(schema_id))
-            name = PARQUET_VIEW + schema_id
-            backend.raw_sql(f"CREATE OR REPLACE VIEW {quote(self._database)}.{quote(name)} AS {query}")
-        self._retire_views(backend, keep={PARQUET_VIEW + schema_id for schema_id, _ in schemas})
+    def compact(self, *, finished_days: float, by: Literal["date", "batch"]) -> tuple[list[compaction.Copy], int]:
+        """Copy small files of finished batches together, and read the copies in place of their originals.
 
-    def _retire_views(self, backend: Any, keep: set[str]) -> None:
-        """Empty the views of schemas that no accepted file has; drop those that `raw.bioreactor` no longer reads.
+        Args:
+            finished_days: A batch is finished when none of its files was written for so long.
+            by: Whether a folder holds the files of a month or of a batch.
 
-        Dropping them at once would break `raw.bioreactor` until its own node has run.
+        Returns:
+            The copies, and how many earlier ones were deleted because they stood for their originals no longer.
+
+        Raises:
+            LakeError: A copy could not be made, or not be trusted; the originals are read as before.
         """
-        views = dict(
-            backend.raw_sql(
-                f"SELECT view_name, sql FROM duckdb_views() WHERE schema_name = {literal(self._database)}"
-            ).fetchall()
-        )
-        for name in set(views) - keep:
-            if not name.startswith(PARQUET_VIEW):
-                continue
-            target = f"{quote(self._database)}.{quote(name)}"
-            if not any(re.search(rf"\b{name}\b", sql) for other, sql in views.items() if other != name):
-                backend.raw_sql(f"DROP VIEW {target}")
-                continue
-            columns = backend.raw_sql(
-                "SELECT column_name, data_type FROM duckdb_columns() "
-                f"WHERE schema_name = {literal(self._database)} AND table_name = {literal(name)} ORDER BY column_index"
-            ).fetchall()
-            empty = ", ".join(f"CAST(NULL AS {kind}) AS {quote(column)}" for column, kind in columns)
-            backend.raw_sql(f"CREATE OR REPLACE VIEW {target} AS SELECT {empty} WHERE false")
+        backend = warehouse.connect(self._config, write=True)
+        if not self.exists():
+            raise LakeError("There are no files to compact yet.", next_step="Take them in: kedro run")
+        compaction.forget_broken(backend)
+        try:
+            copies = list(compaction.write_copies(backend, self._config, finished_days=finished_days, by=by))
+        finally:
+            with warehouse.transaction(backend):
+                define_views(backend, warehouse.raw_store(self._config).root)
+        return copies, compaction.delete_forgotten(backend, self._config)
 
     def _give_notice(self, backend: Any, run: Run) -> None:
         rows = backend.raw_sql(
@@ -172,6 +153,11 @@ class ManifestDataset(WarehouseDataset):
             f"SELECT path, rows_rejected FROM {self._qualified} WHERE status = 'accepted' AND rows_rejected > 0 "
             "ORDER BY path"
         ).fetchall()
+        if small := compaction.count_small(backend):
+            run.notices.append(
+                f"{small:,} raw files are smaller than {compaction.FAR_BYTES // 10**6} MB; 100 MB to 1 GB scan best: "
+                "kedro lake compact"
+            )
         run.notices += [f"Rejected: {rows:,} rows of {path} (see staging.rejected_readings)" for path, rows in rejected]
 
 

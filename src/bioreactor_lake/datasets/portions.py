@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from bioreactor_lake.datasets import compaction
 from bioreactor_lake.datasets.json_rows import query_rows
 
 # Enough rows for every core to have its share; a sort of their buckets takes some 200 MB.
@@ -23,6 +24,8 @@ def portions_of(backend: Any, batches: Sequence[str]) -> list[list[str] | None]:
         The portions; one that is None stands for everything at once, where it is little, or its files hold batches of
         several portions, or are of several schemas.
     """
+    if compaction.is_used(backend):
+        return [None]
     given = query_rows(({"batch_id": batch} for batch in batches), {"batch_id": "VARCHAR"})
     rows = backend.raw_sql(
         f"WITH given AS ({given}), holding AS (SELECT unnest(batch_ids) AS batch_id, path, schema_id, "
