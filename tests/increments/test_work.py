@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from tests.increments.lake import Lake, readings
 
+from bioreactor_lake.datasets.footers import group_by_schema
 from bioreactor_lake.lake.runs import Run, running
 from bioreactor_lake.raw_store.folder import Folder
 
@@ -191,3 +192,33 @@ def test_a_mart_of_another_lake_is_left_alone(lake: Lake, tmp_path: Path, server
     other.run("marts", take_over=True)
     with pytest.raises(Exception, match="belong to another lake"):
         lake.run("marts")
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.put("B-1.parquet", readings("B-1", 50))
+
+    def replace_meanwhile(*arguments: object) -> object:
+        groups = group_by_schema(*arguments)
+        monkeypatch.undo()
+        lake.put("B-1.parquet", readings("B-1", 60))
+        return groups
+
+    monkeypatch.setattr("bioreactor_lake.datasets.inspection.group_by_schema", replace_meanwhile)
+    written = run(lake)
+    assert written.notices == []
+    assert set(batches(written).values()) == {1}
+    lake.assert_equals_fresh_build()
+
+
+def test_a_file_that_changes_without_end_is_set_aside_for_one_run(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace_meanwhile(*arguments: object) -> object:
+        groups = group_by_schema(*arguments)
+        lake.put("B-1.parquet", readings("B-1", 60))
+        return groups
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bioreactor_lake.datasets.inspection.group_by_schema", replace_meanwhile)
+        lake.put("B-1.parquet", readings("B-1", 50))
+        assert "B-1.parquet: changed while it was read" in run(lake).notices[0]
+    assert run(lake).notices == []
+    lake.assert_equals_fresh_build()
