@@ -55,7 +55,7 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
     assert len(COMMANDS) > 12
     for command in ["kedro run", *COMMANDS]:
         filled = command.replace("/path/to/parquet", str(copy / "data/01_raw/bioreactor"))
-        if "user:password@host" in filled:
+        if "user:password@host" in filled or "s3://bucket" in filled:
             continue
         outcome = subprocess.run(
             filled,

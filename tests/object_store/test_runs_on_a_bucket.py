@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import duckdb
 import pytest
 from bucket_lake import BucketLake, as_parquet
 from s3_server import SECRET, Way
-from tests.increments.lake import readings
+from tests.increments.lake import PROJECT, readings
 
 from bioreactor_lake.lake.runs import Run, running
 
@@ -37,6 +38,15 @@ def test_runs_on_a_bucket_equal_runs_on_a_folder(new_lake: NewLake) -> None:
     assert written["curated.dim_batch"] == 3
     lake.assert_equals_fresh_build()
     assert {report.batches for report in run(lake).writes if report.table != "raw.files"} == {0}
+
+
+def test_the_readmes_command_runs(new_lake: NewLake, way: Way) -> None:
+    lake = new_lake()
+    lake.write("B-1.parquet", as_parquet(readings("B-1", 1)))
+    (command,) = re.findall(r"`BIOREACTOR_LAKE_RAW=(s3://\S+) kedro (run)`", (PROJECT / "README.md").read_text())
+    assert command[0] == "s3://bucket/prefix"
+    assert lake.run_command(command[1], BIOREACTOR_LAKE_RAW=lake.raw).returncode == 0
+    lake.assert_equals_fresh_build()
 
 
 def test_a_new_object_costs_the_listing_and_itself(new_lake: NewLake, way: Way) -> None:

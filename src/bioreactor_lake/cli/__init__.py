@@ -9,6 +9,7 @@ from bioreactor_lake.cli.postgres import postgres, psql
 from bioreactor_lake.cli.run import run
 from bioreactor_lake.cli.simulate import simulate
 from bioreactor_lake.cli.status import status
+from bioreactor_lake.cli.trace import trace
 
 
 @click.group(name="bioreactor_lake")
@@ -18,7 +19,7 @@ def cli() -> None:
 
 @cli.group()
 def lake() -> None:
-    """Look after the lake: its plans, its database and sample data."""
+    """Look after the lake: its plans, its lineage, its database and sample data."""
 
 
 cli.add_command(run)
@@ -29,3 +30,4 @@ lake.add_command(postgres)
 lake.add_command(psql)
 lake.add_command(simulate)
 lake.add_command(status)
+lake.add_command(trace)

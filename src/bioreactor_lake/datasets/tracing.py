@@ -1,0 +1,95 @@
+"""What the lake knows for a trace: the expressions of its tables, and the raw files of a batch. Nothing is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+from kedro.io import CatalogProtocol, DatasetError
+from kedro.pipeline import Pipeline
+
+from bioreactor_lake.datasets.manifest import ManifestDataset
+from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW
+from bioreactor_lake.errors import LakeError, NothingToIngest, UsageError
+from bioreactor_lake.sql import literal
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A raw file that holds a batch.
+
+    Args:
+        table: The view that reads it, which other files of the same schema share.
+        path: Its path under the raw folder.
+        content_hash: The hash of its content.
+        run_id: The run that read it.
+    """
+
+    table: str
+    path: str
+    content_hash: str
+    run_id: str
+
+
+def collect_expressions(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> dict[str, ir.Table]:
+    """The expression of every table that nodes compute, by schema and name.
+
+    A node is given stand-ins for the tables that other nodes compute, so they need not be there yet. Only what the raw
+    files look like is asked of the warehouse; the manifest is a source, since it is found by inspection.
+
+    Raises:
+        LakeError: No raw file was read yet, so that nothing is known of them.
+    """
+    expressions: dict[str, ir.Table] = {}
+    known: dict[str, Any] = {}
+    for node in pipeline.nodes:
+        if any(name in catalog and isinstance(catalog[name], ManifestDataset) for name in node.outputs):
+            continue
+        found = node.run({name: known[name] if name in known else _load(catalog, name) for name in node.inputs})
+        for name, data in found.items():
+            qualified = getattr(catalog[name], "qualified_name", None) if name in catalog else None
+            if qualified is not None:
+                schema, _, table = qualified.partition(".")
+                expressions[qualified] = data
+                data = ibis.table(data.schema(), name=table, database=schema)
+            known[name] = data
+    return expressions
+
+
+def find_raw_files(catalog: CatalogProtocol[Any, Any], batch: str) -> list[RawFile]:
+    """The accepted raw files that hold a batch.
+
+    Raises:
+        UsageError: No accepted file holds it.
+        LakeError: There is no manifest yet.
+    """
+    manifest = catalog["raw_files@manifest"]
+    manifest.load()
+    rows = manifest.connection.raw_sql(
+        f"SELECT {literal(PARQUET_VIEW)} || schema_id, path, content_hash, run_id FROM raw.files "
+        f"WHERE status = 'accepted' AND list_contains(batch_ids, {literal(batch)}) ORDER BY path"
+    ).fetchall()
+    if not rows:
+        known = manifest.connection.raw_sql(
+            "SELECT DISTINCT unnest(batch_ids) FROM raw.files WHERE status = 'accepted' ORDER BY 1"
+        ).fetchall()
+        near = get_close_matches(batch, [one for (one,) in known])
+        raise UsageError(
+            f"No accepted raw file holds the batch {batch!r}.",
+            next_step=f"Did you mean {' or '.join(near)}?" if near else "See: select batch_id from curated.dim_batch",
+        )
+    return [RawFile(f"raw.{view}", *others) for view, *others in rows]
+
+
+def _load(catalog: CatalogProtocol[Any, Any], name: str) -> Any:
+    try:
+        return catalog.load(name)
+    except (DatasetError, NothingToIngest) as error:
+        cause = error if isinstance(error, LakeError) else error.__cause__
+        if isinstance(cause, NothingToIngest):
+            # A run that finds nothing has done its work; a trace has not.
+            raise LakeError(cause.what, next_step=cause.next_step) from error
+        raise

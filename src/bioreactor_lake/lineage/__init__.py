@@ -1,0 +1,1 @@
+"""Lineage: where the columns of the lake's tables come from."""
