@@ -11,6 +11,8 @@ DATA_CATALOG_CLASS = LakeCatalog
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
+    # An environment says only what differs in it, however deep.
+    "merge_strategy": {"globals": "soft", "parameters": "soft", "catalog": "soft"},
     "custom_resolvers": {
         # An environment variable, or the default where it is unset or empty.
         "env": lambda name, default="": os.environ.get(name) or default,

@@ -132,7 +132,8 @@ class RawFolder:
         """What the manifest says of the files that were there last time, by path."""
         try:
             cursor = self._backend.raw_sql(_of_manifest([*FACTS, "status"]))
-        except duckdb.CatalogException:
+        except (duckdb.CatalogException, duckdb.BinderException):
+            # There is none, or one of an earlier version.
             return {}
         names = [column[0] for column in cursor.description]
         return {row["path"]: row for row in (dict(zip(names, values, strict=True)) for values in cursor.fetchall())}

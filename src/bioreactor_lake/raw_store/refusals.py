@@ -41,7 +41,7 @@ def explain(error: Exception, place: str, endpoint: str) -> LakeError:
     return LakeError(
         f"{place} cannot be read: {error}",
         kept=_KEPT,
-        next_step="Correct BIOREACTOR_LAKE_RAW, and `raw` in conf/*/globals.yml or the AWS configuration.",
+        next_step="Correct BIOREACTOR_LAKE_RAW, and warehouse.raw in conf/*/globals.yml or the AWS configuration.",
     )
 
 
@@ -50,8 +50,8 @@ def unreachable(endpoint: str, why: str) -> LakeError:
     return LakeError(
         f"The object store at {endpoint} cannot be reached: {why}",
         kept=_KEPT,
-        next_step="Check the network and the endpoint (raw.endpoint_url in conf/*/globals.yml, or AWS_ENDPOINT_URL), "
-        "then run again: it goes on where it stopped.",
+        next_step="Check the network and the endpoint (warehouse.raw.endpoint_url in conf/*/globals.yml, or "
+        "AWS_ENDPOINT_URL), then run again: it goes on where it stopped.",
     )
 
 
@@ -83,7 +83,7 @@ def _explain_answer(error: exceptions.ClientError, place: str, endpoint: str) ->
         return LakeError(
             f"The bucket {bucket} is in another region than the one it was asked for in ({code}).",
             kept=_KEPT,
-            next_step="Set raw.region in conf/*/globals.yml, or AWS_REGION.",
+            next_step="Set warehouse.raw.region in conf/*/globals.yml, or AWS_REGION.",
         )
     return LakeError(
         f"The object store at {endpoint} failed: {error}",
