@@ -64,6 +64,7 @@ def test_named_batches_are_written_again_and_others_stay_as_they_are(lake: Lake)
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_the_first_batches_of_a_lake_can_be_named(lake: Lake) -> None:
     lake.run_batches("00004")
     assert set(map(frozenset, held(lake).values())) == {frozenset({"00004"})}
@@ -72,6 +73,7 @@ def test_the_first_batches_of_a_lake_can_be_named(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_mart_that_is_gone_begins_with_the_named_batches(lake: Lake) -> None:
     lake.run()
     with psycopg.connect(lake.database) as connection:
@@ -106,6 +108,7 @@ def test_a_batch_that_the_tables_below_lack_is_refused(lake: Lake) -> None:
     assert stale(lake) == {0}
 
 
+@pytest.mark.slow
 def test_new_rules_can_be_tried_on_one_batch(lake: Lake) -> None:
     lake.run()
     written = lake.run_batches("00002", overview={"excluded_tags": ["ph"]})

@@ -112,6 +112,7 @@ def test_an_original_that_changed_is_not_copied(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_odd_types_survive(lake: Lake) -> None:
     columns = {"batch_id": ["x"] * 3, "reactor": ["R"] * 3, "tag": ["ph"] * 3}
     for number in (1, 2):
@@ -136,6 +137,7 @@ def test_odd_types_survive(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did(lake: Lake) -> None:
     done = lake.run_command("lake", "compact", "--by", "batch")
     assert done.returncode == 0, done.stderr

@@ -19,6 +19,7 @@ def lake(tmp_path: Path, server: str) -> Iterator[Lake]:
     made.drop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "node"), NODES, ids=[node.__name__ for _, node in NODES])
 def test_one_changed_batch_changes_all_that_depend_on_it(lake: Lake, name: str, node: object) -> None:
     lake.logic[name] = node

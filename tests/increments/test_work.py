@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from tests.increments.lake import Lake, readings
 
+from bioreactor_lake.datasets import portions, tables
 from bioreactor_lake.datasets.footers import group_by_schema
 from bioreactor_lake.lake.runs import Run, running
 from bioreactor_lake.raw_store.folder import Folder
@@ -221,4 +222,20 @@ def test_a_file_that_changes_without_end_is_set_aside_for_one_run(lake: Lake, mo
         lake.put("B-1.parquet", readings("B-1", 50))
         assert "B-1.parquet: changed while it was read" in run(lake).notices[0]
     assert run(lake).notices == []
+    lake.assert_equals_fresh_build()
+
+
+def test_a_table_built_in_portions_is_the_same_table(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(portions, "_READINGS", 10)
+    seen = []
+    portions_of = portions.portions_of
+    monkeypatch.setattr(tables, "portions_of", lambda *given: seen.append(portions_of(*given)) or seen[-1])
+    lake.put("of two portions.parquet", readings("B-0", 30) + readings("B-5", 40))
+    lake.run(full_refresh=True)
+    assert seen == [[None]] * 3
+    (lake.raw / "of two portions.parquet").unlink()
+    seen.clear()
+    lake.run(full_refresh=True)
+    assert [len(found) for found in seen] == [4] * 3
+    monkeypatch.undo()
     lake.assert_equals_fresh_build()

@@ -40,6 +40,7 @@ def test_runs_on_a_bucket_equal_runs_on_a_folder(new_lake: NewLake) -> None:
     assert {report.batches for report in run(lake).writes if report.table != "raw.files"} == {0}
 
 
+@pytest.mark.slow
 def test_the_readmes_command_runs(new_lake: NewLake, way: Way) -> None:
     lake = new_lake()
     lake.write("B-1.parquet", as_parquet(readings("B-1", 1)))
@@ -138,6 +139,7 @@ def test_a_line_that_is_cut_changes_nothing_and_quarantines_nothing(new_lake: Ne
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_line_that_is_cut_while_a_table_is_written_leaves_it_as_it_was(new_lake: NewLake, way: Way) -> None:
     lake = new_lake()
     lake.write("B-1.parquet", as_parquet(readings("B-1", 1, count=30_000)))
@@ -162,6 +164,7 @@ def test_what_is_wrong_with_the_store_is_said_without_a_traceback(new_lake: NewL
     assert SECRET not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_credentials_may_come_from_the_aws_chain(new_lake: NewLake, way: Way) -> None:
     lake = new_lake()
     lake.write("B-1.parquet", as_parquet(readings("B-1", 1)))
@@ -178,6 +181,7 @@ def test_credentials_may_come_from_the_aws_chain(new_lake: NewLake, way: Way) ->
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_the_secret_is_in_no_output_and_no_file(new_lake: NewLake) -> None:
     lake = new_lake()
     lake.write("B-1.parquet", as_parquet(readings("B-1", 1)))

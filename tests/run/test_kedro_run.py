@@ -36,6 +36,7 @@ def contents(warehouse: str, url: str) -> dict[str, pd.DataFrame]:
     return found
 
 
+@pytest.mark.slow
 def test_four_processes_give_what_one_run_gives(kedro, environment, new_database, tmp_path, monkeypatch) -> None:
     whole = kedro("run")
     assert whole.returncode == 0, whole.stderr
@@ -101,6 +102,7 @@ def test_a_locked_warehouse_is_waited_for_and_named(kedro, environment) -> None:
     assert kedro("run", "--pipeline", "ingestion").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_run_cleanly(kedro, environment, tmp_path) -> None:
     assert kedro("run").returncode == 0
     before = contents(environment["BIOREACTOR_LAKE_WAREHOUSE"], environment["BIOREACTOR_LAKE_POSTGRES_URL"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import psycopg
+import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
@@ -80,6 +81,7 @@ def test_it_says_where_each_table_is_and_how_large(kedro, environment) -> None:
         assert "fresh" in line
 
 
+@pytest.mark.slow
 def test_what_is_behind_what_failed_and_what_cannot_be_reached(kedro, tmp_path) -> None:
     raw = {"BIOREACTOR_LAKE_RAW": str(tmp_path / "raw")}
     simulate = ("lake", "simulate", "--readings", "2000", "--out", raw["BIOREACTOR_LAKE_RAW"], "--batches")
