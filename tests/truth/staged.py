@@ -9,7 +9,8 @@ import ibis
 import pyarrow as pa
 from raw_files import columns
 
-from bioreactor_lake.pipelines.ingestion.reading import ReadingRules, read_canonical
+from bioreactor_lake.pipelines.ingestion.reading import read_canonical
+from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules
 from bioreactor_lake.pipelines.staging.nodes import interpret
 
 

@@ -7,7 +7,8 @@ import ibis
 import pyarrow as pa
 from ibis import _
 
-from bioreactor_lake.pipelines.ingestion.reading import ReadingRules, read_canonical
+from bioreactor_lake.pipelines.ingestion.reading import read_canonical
+from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules
 from bioreactor_lake.pipelines.staging.nodes import READING, interpret, stage_readings
 
 KEYS = ("a", "", " ", "\0", "\t\0 \n", None, "x" * 200, "x" * 201, f" {'x' * 200}\0", "a\0b", "\0 a", "é" * 200)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.pipelines.ingestion.reading import ReadingRules, UnreadableFile, match_columns
+from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules, UnreadableFile, match_columns
 
 
 @pytest.mark.parametrize(

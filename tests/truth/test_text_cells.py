@@ -11,7 +11,7 @@ import pytest
 from reference import at
 from staged import interpreted
 
-from bioreactor_lake.pipelines.ingestion.reading import ReadingRules
+from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules
 
 # A declared zone shows whether a text was taken for a time without one.
 BERLIN = ReadingRules({}, time_zone="Europe/Berlin")

@@ -9,11 +9,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from bioreactor_lake.pipelines.ingestion.reading import (
-    ReadingRules,
-    read_canonical,
-    read_with_partition_conflicts,
-)
+from bioreactor_lake.pipelines.ingestion.reading import read_canonical, read_with_partition_conflicts
+from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules
 from bioreactor_lake.pipelines.staging.nodes import interpret
 
 
