@@ -14,12 +14,17 @@ from bioreactor_lake.postgres.embedded import EmbeddedServer
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("s3") / "weed")
-    try:
-        server.wait()
-        yield server
-    finally:
-        server.stop()
+    for attempt in range(3):  # another process may take one of its ports first
+        server = Server(tmp_path_factory.mktemp("s3") / "weed")
+        try:
+            server.wait()
+            break
+        except RuntimeError:
+            server.stop()
+            if attempt == 2:
+                raise
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
