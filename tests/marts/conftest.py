@@ -11,12 +11,6 @@ from bioreactor_lake.postgres.database import Database
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with EmbeddedServer(tmp_path_factory.mktemp("postgres")) as url:
-        yield url
-
-
 @pytest.fixture
 def database(server: str) -> Database:
     name = f"lake_{uuid4().hex[:8]}"

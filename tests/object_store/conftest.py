@@ -9,8 +9,6 @@ import pytest
 from bucket_lake import BucketLake
 from s3_server import KEY, SECRET, Server, Way, connect
 
-from bioreactor_lake.postgres.embedded import EmbeddedServer
-
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -27,12 +25,6 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with EmbeddedServer(tmp_path_factory.mktemp("postgres")) as url:
-        yield url
-
-
 @pytest.fixture
 def way(s3: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
     """The way that the lake takes to the server; its credentials are Kedro's, its endpoint is the AWS chain's."""
@@ -47,11 +39,11 @@ def way(s3: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
 
 
 @pytest.fixture
-def new_lake(s3: Server, postgres: str, way: Way, tmp_path: Path) -> Iterator[Callable[[], BucketLake]]:
+def new_lake(s3: Server, server: str, way: Way, tmp_path: Path) -> Iterator[Callable[[], BucketLake]]:
     made: list[BucketLake] = []
 
     def make() -> BucketLake:
-        made.append(BucketLake(tmp_path / f"lake{len(made)}", postgres, connect(s3.port), s3.BUCKET))
+        made.append(BucketLake(tmp_path / f"lake{len(made)}", server, connect(s3.port), s3.BUCKET))
         return made[-1]
 
     yield make

@@ -3,23 +3,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
 import pytest
 
-from bioreactor_lake.postgres.embedded import EmbeddedServer
-
 PROJECT = Path(__file__).parents[2]
 Kedro = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with EmbeddedServer(tmp_path_factory.mktemp("postgres")) as url:
-        yield url
 
 
 @pytest.fixture

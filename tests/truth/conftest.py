@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,20 +10,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 from lake_under_test import PROJECT, Lake, NewLake
-
-from bioreactor_lake.postgres import placement
-from bioreactor_lake.postgres.binaries import private_bases
-from bioreactor_lake.postgres.embedded import EmbeddedServer
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("postgres").resolve()
-    with EmbeddedServer(folder, options={"fsync": "off"}) as url:
-        yield url
-    for base in private_bases():  # where the data is when the tests run as root
-        for home in base.glob(f"{placement._key(folder)}-*"):
-            shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")

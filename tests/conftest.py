@@ -1,0 +1,21 @@
+"""One Postgres server for all tests of a process, each with a database of its own; nothing of it stays."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bioreactor_lake.postgres.embedded import EmbeddedServer
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="lake-tests-"))
+    folder.chmod(0o755)  # as root the server runs as another user, who must be able to enter
+    with EmbeddedServer(folder / "postgres", options={"fsync": "off"}) as url:
+        yield url
+    shutil.rmtree(folder)
