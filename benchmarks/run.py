@@ -145,6 +145,8 @@ def report(results: Results, options: argparse.Namespace) -> None:
             None,
         ),
     ):
+        if any(ratio != ratio for ratio in ratios[-1:]):
+            continue  # not measured
         verdict = (
             "" if target is None else f"{'<= ' + format(target, 'g'):>9}  {'ok' if ratios[-1] <= target else 'MISSED'}"
         )

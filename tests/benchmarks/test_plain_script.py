@@ -70,6 +70,7 @@ def server(tmp_path: Path) -> Iterator[str]:
         shutil.rmtree(place.pgdata)  # for root it lies elsewhere
 
 
+@pytest.mark.slow
 def test_plain_script_makes_the_tables_of_the_lake(server: str, raw: Path, tmp_path: Path) -> None:
     from compare import differences
     from plain_script import build

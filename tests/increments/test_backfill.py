@@ -98,6 +98,7 @@ def test_a_batch_that_no_file_holds_is_refused_before_any_is_written(lake: Lake)
     assert {table.freshness for table in status(lake).values()} == {"stale"}
 
 
+@pytest.mark.slow
 def test_a_batch_that_the_tables_below_lack_is_refused(lake: Lake) -> None:
     lake.run()
     age(lake.put("9.parquet", readings("00009", 9)))
@@ -122,6 +123,7 @@ def test_new_rules_can_be_tried_on_one_batch(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_rows_of_other_columns_do_not_stay_beside_the_named_batches(lake: Lake) -> None:
     lake.run()
     before = lake.tables()

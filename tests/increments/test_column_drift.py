@@ -41,6 +41,7 @@ def in_another_language(table: pa.Table) -> pa.Table:
     return table.rename_columns({"batch_id": "Charge"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [with_a_site, with_text, with_other_names])
 def test_a_file_with_other_columns_changes_its_batch_alone(lake: Lake, form: Callable[[pa.Table], pa.Table]) -> None:
     before = lake.tables()["mart_bioreactor_overview"]

@@ -91,6 +91,7 @@ def test_a_copy_with_a_changed_or_removed_original_is_let_go(lake: Lake) -> None
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["deleted", "cut"])
 def test_a_copy_that_is_not_as_it_was_written_is_let_go(lake: Lake, damage: str) -> None:
     (copy, *_), _ = compact(lake)
@@ -102,6 +103,7 @@ def test_a_copy_that_is_not_as_it_was_written_is_let_go(lake: Lake, damage: str)
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_an_original_that_changed_is_not_copied(lake: Lake) -> None:
     lake.put("04.parquet", readings("001", 77))
     os.utime(lake.raw / "04.parquet", (LONG_AGO, LONG_AGO))

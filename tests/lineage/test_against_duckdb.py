@@ -58,6 +58,7 @@ def answer(expression: ir.Table, tables: dict[str, dict[str, list[object]]]) -> 
     return {name: Counter(str(row[place]) for row in rows) for place, name in enumerate(expression.columns)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in (*CASES, *NODES) if name not in CHOSEN])
 def test_what_a_changed_column_changes_is_named(name: str) -> None:
     expression = CASES[name].table if name in CASES else NODES[name]

@@ -111,6 +111,7 @@ def test_an_object_that_is_not_whole_is_set_aside_until_it_is(new_lake: NewLake)
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_odd_names_are_read_or_named(new_lake: NewLake) -> None:
     lake = new_lake()
     names = ["sp ace", "a[1]", "a*", "pl+us", "per%20cent", "ha#sh", "ümlaut", "quo'te", "am&p", "batch_id=7/x"]
@@ -122,6 +123,7 @@ def test_odd_names_are_read_or_named(new_lake: NewLake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_line_that_is_cut_changes_nothing_and_quarantines_nothing(new_lake: NewLake, way: Way) -> None:
     lake = new_lake()
     lake.write("B-1.parquet", as_parquet(readings("B-1", 1)))

@@ -44,6 +44,7 @@ def test_where_there_is_no_lake_nothing_was_built_and_nothing_is(kedro, environm
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_it_says_where_each_table_is_and_how_large(kedro, environment) -> None:
     assert kedro("run").returncode == 0
     found = seen(kedro)

@@ -49,6 +49,7 @@ def test_tables_charts_and_dependents(kedro, ingested) -> None:
     assert "n0 -->|identity| n1" in chart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -65,6 +66,7 @@ def test_slips_are_usage_errors(kedro, ingested, arguments: list[str], says: str
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_lake_without_a_warehouse_says_what_to_run(kedro, environment) -> None:
     refused = kedro("lake", "trace", "dim_batch")
     assert refused.returncode == 1
