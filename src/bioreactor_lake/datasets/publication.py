@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ibis.expr.types as ir
 import psycopg
@@ -25,10 +25,8 @@ from bioreactor_lake.postgres.publishing import (
 )
 from bioreactor_lake.postgres.storage import held_columns
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 _BATCH_ROWS = 100_000
+_FEW_BATCHES = 10
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,8 @@ class Publication:
                 publish(connection, self.mart, self._reader(self.data.limit(0)), swap_timeout_seconds=0)
                 state.forget(connection, self.name)
             narrowed = narrow_to(self.backend, self.data, changes.stale, scratch="lake_state.publishing_batches")
-            rows = publish_batches(connection, self.mart, self._reader(narrowed), touched)
+            few = len(changes.stale) <= _FEW_BATCHES
+            rows = publish_batches(connection, self.mart, self._reader(narrowed, few=few), touched)
         fingerprints = holdings.expected(self.backend, None if touched is None else changes.stale)
         state.remember(
             connection, self.name, self.mart.qualified, fingerprints, touched, logic=self.logic, run_id=run.run_id
@@ -133,7 +132,18 @@ class Publication:
             "every batch changed" if len(changes.batches.stale) == changes.batches.total else why_not_local(self.data)
         )
 
-    def _reader(self, data: ir.Table) -> Callable[[], pa.RecordBatchReader]:
+    def _reader(self, data: ir.Table, *, few: bool = False) -> Callable[[], Any]:
         query = compile_typed(self.backend, data)
-        # A stream ends early, without an error, when anything else uses its connection: it gets its own.
-        return lambda: self.backend.con.cursor().execute(query).to_arrow_reader(_BATCH_ROWS)
+
+        def read() -> Any:
+            # A stream ends early, without an error, when anything else uses its connection: it gets its own.
+            cursor = self.backend.con.cursor()
+            if not few:
+                return cursor.execute(query).to_arrow_reader(_BATCH_ROWS)
+            # To import pyarrow takes 40 MB and longer than to publish a batch. Without it DuckDB gives a million rows at
+            # a time, which is more than it takes where they are many.
+            from arro3.core import RecordBatchReader
+
+            return RecordBatchReader.from_stream(cursor.sql(query))
+
+        return read
