@@ -140,8 +140,8 @@ class Publication:
             cursor = self.backend.con.cursor()
             if not few:
                 return cursor.execute(query).to_arrow_reader(_BATCH_ROWS)
-            # To import pyarrow takes 40 MB and longer than to publish a batch. Without it DuckDB gives a million rows at
-            # a time, which is more than it takes where they are many.
+            # To import pyarrow takes 40 MB, and longer than to publish a batch. Without it DuckDB gives a million rows
+            # at a time, so it stays where they are many.
             from arro3.core import RecordBatchReader
 
             return RecordBatchReader.from_stream(cursor.sql(query))
