@@ -1,6 +1,6 @@
 """A run opens the raw files that it needs and no others, as the kernel counts them.
 
-Where the list of a schema's files changes it also opens the first of them: DuckDB looks there for the columns of a view.
+Where the list of the files of a schema changes it also opens the first: DuckDB looks there for the columns of a view.
 """
 
 from __future__ import annotations
