@@ -224,10 +224,10 @@ def test_a_warehouse_that_cannot_be_written_is_named(
 
 @pytest.fixture
 def small_disk(lake: Lake) -> Iterator[Path]:
-    """A disk of 3 MB under the warehouse's folder."""
+    """A disk of 16 MB under the warehouse's folder."""
     folder = lake.warehouse.parent
     folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
     if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small disk takes the right to mount a tmpfs")
     yield folder
