@@ -43,6 +43,9 @@ def compact(finished_days: float, by: Literal["date", "batch"], env: str | None)
         before, after = copy.bytes_before / 1e6, copy.bytes_after / 1e6
         click.echo(f"{copy.location}: {len(copy.originals):,} files, {before:,.1f} MB in {after:,.1f} MB")
     if not copies:
-        click.echo("There is nothing to compact: no two small files of finished batches are of one schema.")
+        click.echo(
+            "There is nothing to compact: no two small files are of one schema, and of batches that nobody wrote to "
+            f"for {finished_days:g} days (--finished-days)."
+        )
     if deleted:
         click.echo(f"Deleted {deleted:,} copies that stood for their originals no longer.")

@@ -74,7 +74,9 @@ class ManifestDataset(WarehouseDataset):
         backend.raw_sql(
             "CREATE OR REPLACE TABLE lake_state.file_keys AS SELECT path, location, key, settled, path_column FROM seen"
         )
-        if compaction.forget_broken(backend) or self._accepted(backend) != before or run.full_refresh:
+        if let_go := compaction.forget_broken(backend):
+            run.notices.append("Compacted copies were let go, their originals are read again: kedro lake compact")
+        if let_go or self._accepted(backend) != before or run.full_refresh:
             define_views(backend, warehouse.raw_store(self._config).root)
         self._comment(backend, _COLUMNS)
         self._give_notice(backend, run)

@@ -35,11 +35,13 @@ def explain(error: Exception, place: str, endpoint: str) -> LakeError:
     if isinstance(error, exceptions.ClientError):
         return _explain_answer(error, place, endpoint)
     if isinstance(error, _CREDENTIALS):
-        return LakeError(f"There are no credentials to read {place}: {error}", kept=_KEPT, next_step=_GIVE_THEM)
+        return LakeError(
+            f"There are no credentials to read {place}: {_sentence(error)}", kept=_KEPT, next_step=_GIVE_THEM
+        )
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return unreachable(endpoint, str(error))
     return LakeError(
-        f"{place} cannot be read: {error}",
+        f"{place} cannot be read: {_sentence(error)}",
         kept=_KEPT,
         next_step="Correct BIOREACTOR_LAKE_RAW, and warehouse.raw in conf/*/globals.yml or the AWS configuration.",
     )
@@ -48,7 +50,7 @@ def explain(error: Exception, place: str, endpoint: str) -> LakeError:
 def unreachable(endpoint: str, why: str) -> LakeError:
     """The error for a store that does not answer, or stopped in the middle."""
     return LakeError(
-        f"The object store at {endpoint} cannot be reached: {why}",
+        f"The object store at {endpoint} cannot be reached: {_sentence(why)}",
         kept=_KEPT,
         next_step="Check the network and the endpoint (warehouse.raw.endpoint_url in conf/*/globals.yml, or "
         "AWS_ENDPOINT_URL), then run again: it goes on where it stopped.",
@@ -86,7 +88,11 @@ def _explain_answer(error: exceptions.ClientError, place: str, endpoint: str) ->
             next_step="Set warehouse.raw.region in conf/*/globals.yml, or AWS_REGION.",
         )
     return LakeError(
-        f"The object store at {endpoint} failed: {error}",
+        f"The object store at {endpoint} failed: {_sentence(error)}",
         kept=_KEPT,
         next_step="Run again; if it stays, ask its keeper.",
     )
+
+
+def _sentence(error: Exception | str) -> str:
+    return str(error).rstrip(".") + "."
