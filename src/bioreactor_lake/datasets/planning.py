@@ -11,11 +11,11 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets import MANIFEST, holdings
+from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
 from bioreactor_lake.errors import NothingToIngest
-from bioreactor_lake.lake.logic import hash_logic
 
 _RAW = "raw.bioreactor"
 _INSPECTED = "temp.main.inspected_raw_files"
@@ -78,7 +78,7 @@ def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
     inspect.run({name: catalog.load(name) for name in inspect.inputs})
     files, causes = _differing_files(catalog[MANIFEST])
     refusal = catalog[MANIFEST].why_refused(sum(what == "removed" for what in files.values()))
-    assume = {_RAW: _raw_fingerprints()}
+    assume = {_RAW: holdings.raw_fingerprints(f"{_INSPECTED} WHERE reason IS NULL")}
     tables: list[TablePlan] = []
     for dataset, expression in expressions(catalog, pipeline):
         if isinstance(dataset, RawViewDataset):
@@ -128,7 +128,8 @@ def plan_table(
         return TablePlan(name, changes.stale, changes.gone, changes.total, reason)
     if isinstance(dataset, ViewDataset):
         if not isinstance(dataset, RawViewDataset):
-            assume[name] = holdings.expected_by(dataset.connection, expression, hash_logic(expression), assume)
+            backend = dataset.connection
+            assume[name] = holdings.expected_by(backend, expression, logic_for(backend, name, expression), assume)
         return TablePlan(name, reason=dataset.plan(expression))
     changes, reason = dataset.plan(expression, assume)
     # What is above it sees it as the run will leave it.
@@ -146,15 +147,6 @@ def _load(catalog: CatalogProtocol[Any, Any], names: list[str]) -> dict[str, Any
         return {name: catalog.load(name) for name in names}
     except NothingToIngest:
         return None
-
-
-def _raw_fingerprints() -> str:
-    """What `raw.bioreactor` will hold of each batch when the inspected files are taken in."""
-    return (
-        "SELECT b.batch_id, md5(string_agg(content_hash || ':' || rules_hash, ',' ORDER BY content_hash, rules_hash)) "
-        f"AS fingerprint FROM {_INSPECTED} AS f, unnest(f.batch_ids) AS b (batch_id) WHERE f.reason IS NULL "
-        "GROUP BY b.batch_id"
-    )
 
 
 def _differing_files(manifest: Any) -> tuple[dict[str, str], dict[str, str]]:
