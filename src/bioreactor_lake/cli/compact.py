@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -24,21 +23,12 @@ def compact(finished_days: float, by: Literal["date", "batch"], env: str | None)
 
     Copies lie beside the warehouse and are read in place of their originals, which stay. Nothing becomes out of date.
     """
-    from kedro.framework.session import KedroSession
-    from kedro.utils import find_kedro_project
-
-    from bioreactor_lake.cli.run import exit_codes
-    from bioreactor_lake.datasets import MANIFEST, warehouse
+    from bioreactor_lake.cli.session import open_catalog
+    from bioreactor_lake.datasets import MANIFEST
     from bioreactor_lake.lake.runs import running
 
-    with running(), exit_codes():
-        try:
-            root = find_kedro_project(Path.cwd()) or Path.cwd()
-            with KedroSession.create(project_path=root, env=env, save_on_close=False) as session:
-                catalog = cast(KedroSession, session).load_context().catalog
-                copies, deleted = catalog[MANIFEST].compact(finished_days=finished_days, by=by)
-        finally:
-            warehouse.close()
+    with running(), open_catalog(env) as catalog:
+        copies, deleted = catalog[MANIFEST].compact(finished_days=finished_days, by=by)
     for copy in copies:
         before, after = copy.bytes_before / 1e6, copy.bytes_after / 1e6
         click.echo(f"{copy.location}: {len(copy.originals):,} files, {before:,.1f} MB in {after:,.1f} MB")

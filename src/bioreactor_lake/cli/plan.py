@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import cast
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -17,23 +15,12 @@ _SHOWN = 10
 def plan(env: str | None) -> None:
     """Say what the next run would do, and why, without doing it."""
     from kedro.framework.project import pipelines
-    from kedro.framework.session import KedroSession
-    from kedro.utils import find_kedro_project
 
-    from bioreactor_lake.cli.run import exit_codes
-    from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.cli.session import open_catalog
     from bioreactor_lake.datasets.planning import plan_run
-    from bioreactor_lake.postgres.database import release_embedded
 
-    with exit_codes():
-        try:
-            root = find_kedro_project(Path.cwd()) or Path.cwd()
-            with KedroSession.create(project_path=root, env=env, save_on_close=False) as session:
-                catalog = cast(KedroSession, session).load_context().catalog
-                planned = plan_run(catalog, pipelines["__default__"])
-        finally:
-            warehouse.close()
-            release_embedded()
+    with open_catalog(env) as catalog:
+        planned = plan_run(catalog, pipelines["__default__"])
     _say_files(planned.files)
     if planned.refusal:
         click.secho(planned.refusal, fg="yellow")

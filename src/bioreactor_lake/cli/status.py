@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -29,23 +29,12 @@ def status(as_format: str, env: str | None) -> None:
     locked for too long.
     """
     from kedro.framework.project import pipelines
-    from kedro.framework.session import KedroSession
-    from kedro.utils import find_kedro_project
 
-    from bioreactor_lake.cli.run import exit_codes
-    from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.cli.session import open_catalog
     from bioreactor_lake.datasets.status import find_status
-    from bioreactor_lake.postgres.database import release_embedded
 
-    with exit_codes():
-        try:
-            root = find_kedro_project(Path.cwd()) or Path.cwd()
-            with KedroSession.create(project_path=root, env=env, save_on_close=False) as session:
-                catalog = cast(KedroSession, session).load_context().catalog
-                tables = find_status(catalog, pipelines["__default__"])
-        finally:
-            warehouse.close()
-            release_embedded()
+    with open_catalog(env) as catalog:
+        tables = find_status(catalog, pipelines["__default__"])
     if as_format == "json":
         click.echo(json.dumps([_fields(table) for table in tables], indent=2))
     else:

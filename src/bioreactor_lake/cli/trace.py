@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 from kedro.framework.cli.utils import env_option
@@ -51,21 +50,14 @@ def trace(name: str, batch: str | None, downstream: bool, form: str, env: str | 
 
 def _look_up(batch: str | None, env: str | None) -> tuple[LineageGraph, list[RawFile]]:
     from kedro.framework.project import pipelines
-    from kedro.framework.session import KedroSession
-    from kedro.utils import find_kedro_project
 
-    from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.cli.session import open_catalog
     from bioreactor_lake.datasets.tracing import collect_expressions, find_raw_files
     from bioreactor_lake.lineage.graph import link_tables
 
-    try:
-        root = find_kedro_project(Path.cwd()) or Path.cwd()
-        with KedroSession.create(project_path=root, env=env, save_on_close=False) as session:
-            catalog = cast(KedroSession, session).load_context().catalog
-            graph = link_tables(collect_expressions(catalog, pipelines["__default__"]))
-            return graph, find_raw_files(catalog, batch) if batch else []
-    finally:
-        warehouse.close()
+    with open_catalog(env) as catalog:
+        graph = link_tables(collect_expressions(catalog, pipelines["__default__"]))
+        return graph, find_raw_files(catalog, batch) if batch else []
 
 
 def _follow(graph: LineageGraph, table: str, column: str | None, downstream: bool) -> list[Step]:

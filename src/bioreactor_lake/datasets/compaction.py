@@ -58,22 +58,12 @@ class _Original:
     rows: int
 
 
-def ensure(backend: Any) -> None:
-    """Create the table of the state if it is not there."""
-    backend.raw_sql("CREATE SCHEMA IF NOT EXISTS lake_state")
-    backend.raw_sql(
-        f"CREATE TABLE IF NOT EXISTS {_TABLE} (path VARCHAR, content_hash VARCHAR, schema_id VARCHAR, "
-        "location VARCHAR, size_bytes BIGINT, mtime_ns BIGINT)"
-    )
-
-
 def forget_broken(backend: Any) -> bool:
     """Let go of copies that no longer stand for their originals, or are not as they were written.
 
     Returns:
         Whether there were any: the views have to be defined anew.
     """
-    ensure(backend)
     # Kept are those whose originals are all accepted, with the content and the schema that were copied.
     known = backend.raw_sql(
         f"SELECT location, any_value(c.size_bytes), any_value(c.mtime_ns), count(f.path) = count(*) FROM {_TABLE} AS c "
@@ -88,13 +78,11 @@ def forget_broken(backend: Any) -> bool:
 
 def is_used(backend: Any) -> bool:
     """Whether any file is read from a copy."""
-    ensure(backend)
     return backend.raw_sql(f"SELECT 1 FROM {_TABLE} LIMIT 1").fetchone() is not None
 
 
 def count_small(backend: Any) -> int:
     """Accepted raw files that are far too small and not compacted, or none where they are few."""
-    ensure(backend)
     (found,) = backend.raw_sql(
         f"SELECT count(*) FROM raw.files WHERE status = 'accepted' AND size_bytes < {FAR_BYTES} "
         f"AND path NOT IN (SELECT path FROM {_TABLE})"
@@ -128,7 +116,6 @@ def write_copies(
     Raises:
         LakeError: A copy does not hold what its originals hold; it was deleted.
     """
-    ensure(backend)
     store = warehouse.raw_store(config)
     home = folder_of(config)
     candidates = _candidates(backend, finished_days, by)

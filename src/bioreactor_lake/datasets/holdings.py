@@ -63,6 +63,10 @@ def ensure(backend: Any) -> None:
     )
     # What the view of the raw files was made for: files that it does not read yet are not held.
     backend.raw_sql("CREATE TABLE IF NOT EXISTS lake_state.raw_branches (schema_id VARCHAR, rules_hash VARCHAR)")
+    backend.raw_sql(
+        "CREATE TABLE IF NOT EXISTS lake_state.compacted_files (path VARCHAR, content_hash VARCHAR, schema_id VARCHAR, "
+        "location VARCHAR, size_bytes BIGINT, mtime_ns BIGINT)"
+    )
 
 
 def why_differs(backend: Any, name: str, logic: str) -> str | None:

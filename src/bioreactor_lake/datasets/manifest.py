@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import ibis.expr.types as ir
@@ -135,9 +136,10 @@ class ManifestDataset(WarehouseDataset):
         Raises:
             LakeError: A copy could not be made, or not be trusted; the originals are read as before.
         """
-        backend = warehouse.connect(self._config, write=True)
-        if not self.exists():
+        if not Path(self._config["filepath"]).exists() or not self.exists():
             raise LakeError("There are no files to compact yet.", next_step="Take them in: kedro run")
+        backend = warehouse.connect(self._config, write=True)
+        holdings.ensure(backend)
         compaction.forget_broken(backend)
         try:
             copies = list(compaction.write_copies(backend, self._config, finished_days=finished_days, by=by))
