@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -48,3 +49,24 @@ def kedro(environment: dict[str, str]) -> Kedro:
         )
 
     return run
+
+
+@pytest.fixture
+def held(environment: dict[str, str]) -> Callable[[], AbstractContextManager[int]]:
+    """Blocks in which another process holds the warehouse; each gives its id."""
+
+    @contextmanager
+    def hold() -> Iterator[int]:
+        path = environment["BIOREACTOR_LAKE_WAREHOUSE"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"import duckdb; c = duckdb.connect({path!r}); print('held', flush=True); input()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        try:
+            process.stdout.readline()
+            yield process.pid
+        finally:
+            process.communicate(b"\n")
+
+    return hold

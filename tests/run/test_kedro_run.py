@@ -85,20 +85,11 @@ def test_no_raw_file_is_no_failure_and_changes_nothing(kedro, environment, tmp_p
     assert "Traceback" not in outcome.stderr
 
 
-def test_a_locked_warehouse_is_waited_for_and_named(kedro, environment) -> None:
-    path = environment["BIOREACTOR_LAKE_WAREHOUSE"]
-    holder = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb; c = duckdb.connect({path!r}); print('held', flush=True); input()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        holder.stdout.readline()
+def test_a_locked_warehouse_is_waited_for_and_named(kedro, environment, held) -> None:
+    with held() as pid:
         outcome = kedro("run", "--pipeline", "ingestion", "--params", "run.lock_timeout_seconds=1")
         assert outcome.returncode == 4
-        assert f"PID {holder.pid}" in outcome.stderr
-    finally:
-        holder.communicate(b"\n")
+        assert f"PID {pid}" in outcome.stderr
     assert kedro("run", "--pipeline", "ingestion").returncode == 0
 
 

@@ -1,8 +1,6 @@
 """`kedro lake status` from the outside: what it says of a lake that is new, whole, behind, failed or locked."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -113,22 +111,13 @@ def test_what_is_behind_what_failed_and_what_cannot_be_reached(kedro, tmp_path) 
     assert freshness(seen(kedro, **raw), *WAREHOUSE, *MARTS) == {"fresh"}
 
 
-def test_a_locked_warehouse_ends_it_as_it_ends_a_run(environment, monkeypatch) -> None:
+def test_a_locked_warehouse_ends_it_as_it_ends_a_run(environment, monkeypatch, held) -> None:
     monkeypatch.setattr(warehouse, "Run", lambda: Run(lock_timeout_seconds=0.5))
     monkeypatch.chdir(PROJECT)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     bootstrap_project(PROJECT)
-    path = environment["BIOREACTOR_LAKE_WAREHOUSE"]
-    holder = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb; c = duckdb.connect({path!r}); print('held', flush=True); input()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        holder.stdout.readline()
+    with held() as pid:
         outcome = CliRunner().invoke(status, [])
         assert outcome.exit_code == 4
-        assert f"PID {holder.pid}" in outcome.stderr
-    finally:
-        holder.communicate(b"\n")
+        assert f"PID {pid}" in outcome.stderr

@@ -1,8 +1,6 @@
 """`kedro lake trace` as people type it, on a lake that was built and on one that has only seen its raw files."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
@@ -75,17 +73,8 @@ def test_a_lake_without_a_warehouse_says_what_to_run(kedro, environment) -> None
 
 
 @pytest.mark.slow
-def test_a_locked_warehouse_is_told_apart(kedro, ingested, environment) -> None:
-    path = environment["BIOREACTOR_LAKE_WAREHOUSE"]
-    holder = subprocess.Popen(
-        [sys.executable, "-c", f"import duckdb; c = duckdb.connect({path!r}); print('held', flush=True); input()"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        holder.stdout.readline()
+def test_a_locked_warehouse_is_told_apart(kedro, ingested, environment, held) -> None:
+    with held() as pid:
         refused = kedro("lake", "trace", "dim_batch")
         assert refused.returncode == 4
-        assert f"PID {holder.pid}" in refused.stderr
-    finally:
-        holder.communicate(b"\n")
+        assert f"PID {pid}" in refused.stderr

@@ -110,6 +110,9 @@ def exit_codes() -> Iterator[None]:
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except SystemExit:
+        # Said already, by a block within.
+        raise
     except BaseException as error:
         if received:
             # DuckDB turns what the handler raises into an error of its own: the note is what counts.

@@ -1,4 +1,4 @@
-"""The batches that a run names: each has to be in an accepted raw file."""
+"""The batches that a command names: each has to be in an accepted raw file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SUGGESTED = 3
 
 
 def confirm_batches(manifest: Any, named: Sequence[str]) -> None:
-    """Make sure that the accepted raw files hold the batches that a run names.
+    """Make sure that the accepted raw files hold the batches that a command names.
 
     Args:
         manifest: The dataset of `raw.files`.

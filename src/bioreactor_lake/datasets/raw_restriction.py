@@ -8,7 +8,6 @@ together would give other rows of fewer files: then nothing is set.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,16 +16,10 @@ import duckdb
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import holdings
+from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.lake.logic import keyed_leaves, name_leaf
 from bioreactor_lake.lake.row_wise import is_row_wise
 from bioreactor_lake.sql import literal
-
-_GLOB = re.compile(r"([*?[])")
-
-
-def escape_glob(path: str) -> str:
-    """A path in which no character is taken for a glob's."""
-    return _GLOB.sub(r"[\1]", path)
 
 
 def variable_of(schema_id: str) -> str:

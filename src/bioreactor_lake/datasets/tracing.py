@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import ibis
@@ -11,9 +10,11 @@ import ibis.expr.types as ir
 from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 
+from bioreactor_lake.datasets import MANIFEST
 from bioreactor_lake.datasets.manifest import ManifestDataset
+from bioreactor_lake.datasets.named_batches import confirm_batches
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW
-from bioreactor_lake.errors import LakeError, NothingToIngest, UsageError
+from bioreactor_lake.errors import LakeError, NothingToIngest
 from bioreactor_lake.sql import literal
 
 
@@ -66,21 +67,13 @@ def find_raw_files(catalog: CatalogProtocol[Any, Any], batch: str) -> list[RawFi
         UsageError: No accepted file holds it.
         LakeError: There is no manifest yet.
     """
-    manifest = catalog["raw_files@manifest"]
+    manifest = catalog[MANIFEST]
     manifest.load()
+    confirm_batches(manifest, [batch])
     rows = manifest.connection.raw_sql(
         f"SELECT {literal(PARQUET_VIEW)} || schema_id, path, content_hash, run_id FROM raw.files "
         f"WHERE status = 'accepted' AND list_contains(batch_ids, {literal(batch)}) ORDER BY path"
     ).fetchall()
-    if not rows:
-        known = manifest.connection.raw_sql(
-            "SELECT DISTINCT unnest(batch_ids) FROM raw.files WHERE status = 'accepted' ORDER BY 1"
-        ).fetchall()
-        near = get_close_matches(batch, [one for (one,) in known])
-        raise UsageError(
-            f"No accepted raw file holds the batch {batch!r}.",
-            next_step=f"Did you mean {' or '.join(near)}?" if near else "See: select batch_id from curated.dim_batch",
-        )
     return [RawFile(f"raw.{view}", *others) for view, *others in rows]
 
 
