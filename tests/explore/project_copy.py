@@ -1,7 +1,9 @@
 """A copy of the project with its own warehouse, Postgres server and .viz; its commands, and what Kedro-Viz answers."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -109,6 +111,8 @@ class Viz:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of those that `kedro viz run` takes: it refuses any above 49151, where systems give theirs out."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(20000, 30000)))
+            return probe.getsockname()[1]

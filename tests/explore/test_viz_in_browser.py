@@ -24,9 +24,10 @@ def viz_run(lake: Lake, tmp_path: Path) -> Iterator[Viz]:
         yield viz
     finally:
         # As Ctrl-C does: the command and its child, which is the server. A signal to the command alone leaves that.
-        for one in [*psutil.Process(viz.process.pid).children(recursive=True), viz.process]:
-            one.send_signal(signal.SIGINT)
-        viz.process.wait(30)
+        if viz.process.poll() is None:
+            for one in [*psutil.Process(viz.process.pid).children(recursive=True), viz.process]:
+                one.send_signal(signal.SIGINT)
+            viz.process.wait(30)
 
 
 def page(url: str, profile: Path) -> str:
