@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from bioreactor_lake.postgres.embedded import EmbeddedServer
+
+# Runs of tests tell nobody of their lineage, except where that is what is tested.
+os.environ.setdefault("OPENLINEAGE_DISABLED", "true")
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,17 @@
 import os
 
 from bioreactor_lake.catalog import LakeCatalog
-from bioreactor_lake.hooks import DatasetStatsLeftOut, RunHooks
+from bioreactor_lake.hooks import DatasetStatsLeftOut, LineageHooks, RunHooks
 
-HOOKS = (RunHooks(), DatasetStatsLeftOut())
+HOOKS = (RunHooks(), LineageHooks(), DatasetStatsLeftOut())
 DATA_CATALOG_CLASS = LakeCatalog
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     # An environment says only what differs in it, however deep.
-    "merge_strategy": {"globals": "soft", "parameters": "soft", "catalog": "soft"},
+    "merge_strategy": {"globals": "soft", "parameters": "soft", "catalog": "soft", "openlineage": "soft"},
+    "config_patterns": {"openlineage": ["openlineage*", "openlineage*/**", "**/openlineage*"]},
     "custom_resolvers": {
         # An environment variable, or the default where it is unset or empty.
         "env": lambda name, default="": os.environ.get(name) or default,

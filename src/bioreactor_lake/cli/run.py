@@ -50,6 +50,11 @@ def run(**options: Any) -> None:
                 if this_run.catalog is None and type(error) in (ValueError, KedroCliError):
                     raise UsageError(str(error), next_step="See: kedro registry list, kedro run --help") from error
                 raise
+            except BaseException as error:
+                if not isinstance(error, Exception):
+                    for act in this_run.when_interrupted:
+                        act()
+                raise
             finally:
                 warehouse.close()
                 for notice in this_run.notices:

@@ -49,7 +49,7 @@ def record_failures(datasets: Sequence[Any], run: Run, error: BaseException) -> 
         error: What ended it.
     """
     known = find_lake_error(error)
-    if (known is not None and known.exit_code in (0, 2)) or _is_interrupted(error):
+    if (known is not None and known.exit_code in (0, 2)) or is_interrupted(error):
         return
     sentence = known.what if known is not None else _last_cause(error)
     for dataset in datasets:
@@ -100,7 +100,7 @@ def _last_cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _is_interrupted(error: BaseException | None) -> bool:
+def is_interrupted(error: BaseException | None) -> bool:
     """Whether a signal ended the run: DuckDB makes errors of its own of what a signal handler raises."""
     while error is not None:
         if isinstance(error, duckdb.InterruptException) or str(error) == "Query interrupted":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+from ibis.backends.sql.datatypes import DuckDBType
 
 from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.sql import literal, quote
@@ -24,9 +26,7 @@ def compile_typed(backend: Any, data: ir.Table) -> str:
     DuckDB types some results more widely (a sum of integers is a HUGEINT), and Ibis leaves out a cast to the type
     that it believes a column already has.
     """
-    columns = [
-        f"CAST({quote(name)} AS {spell_type(backend, kind)}) AS {quote(name)}" for name, kind in data.schema().items()
-    ]
+    columns = [f"CAST({quote(name)} AS {spell_type(kind)}) AS {quote(name)}" for name, kind in data.schema().items()]
     return f"SELECT {', '.join(columns)} FROM ({backend.compile(data)}) AS whole"
 
 
@@ -37,9 +37,10 @@ def schema_of(backend: Any, columns: Sequence[tuple[str, str]]) -> ibis.Schema:
     return ibis.schema({name: dt.null if kind == '"NULL"' else mapper.from_string(kind) for name, kind in columns})
 
 
-def spell_type(backend: Any, kind: Any) -> str:
+@cache
+def spell_type(kind: dt.DataType) -> str:
     """DuckDB's own spelling of a type."""
-    spelled: str = backend.compiler.type_mapper.to_string(kind)
+    spelled: str = DuckDBType.to_string(kind)
     return _SPELLINGS.get(spelled, spelled)
 
 

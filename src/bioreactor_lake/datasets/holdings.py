@@ -29,6 +29,8 @@ from bioreactor_lake.lake.logic import WHOLE, leaves, name_leaf
 from bioreactor_lake.sql import literal, quote
 
 _EXPECTED = "temp.main.expected_batches"
+EXPECTED_QUERY = f"SELECT batch_id, fingerprint FROM {_EXPECTED}"
+"""A query for what the table of the last `expect` should hold."""
 _EXPECTED_OF_ALL = f"(SELECT DISTINCT fingerprint FROM {_EXPECTED} WHERE starts_with(fingerprint, {literal(WHOLE)}))"
 
 
@@ -169,7 +171,7 @@ def digest(backend: Any) -> str | None:
 
 def expected(backend: Any, batches: Sequence[str] | None) -> list[tuple[str, str]]:
     """Batch and fingerprint as computed by `expect`, for some batches or, given None, for all."""
-    rows: list[tuple[str, str]] = backend.raw_sql(f"SELECT batch_id, fingerprint FROM {_EXPECTED}").fetchall()
+    rows: list[tuple[str, str]] = backend.raw_sql(EXPECTED_QUERY).fetchall()
     if batches is None:
         return rows
     wanted = set(batches)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import compaction, holdings, warehouse
+from bioreactor_lake.datasets.inspection import FACTS
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW, define_views
+from bioreactor_lake.datasets.reads import find_inspected
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError, NothingToIngest
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
@@ -24,6 +27,8 @@ _COLUMNS = (
     "path", "size_bytes", "modified_at", "content_hash", "schema_id", "rules_hash", "batch_ids", "rows_accepted",
     "rows_rejected", "ts_min", "ts_max", "status", "reason", "first_seen_at", "last_seen_at", "run_id",
 )  # fmt: skip
+
+_OWN_TYPES = {"status": "VARCHAR", "first_seen_at": "TIMESTAMP", "last_seen_at": "TIMESTAMP", "run_id": "VARCHAR"}
 
 
 class ManifestDataset(WarehouseDataset):
@@ -42,6 +47,11 @@ class ManifestDataset(WarehouseDataset):
     def __init__(self, *, max_removed_share: float = 0.2, **relation: Any) -> None:
         super().__init__(**relation)
         self._max_removed_share = max_removed_share
+
+    @property
+    def column_types(self) -> Mapping[str, str]:
+        """Its columns, which are known before it is there, with DuckDB's types."""
+        return {name: FACTS.get(name) or _OWN_TYPES[name] for name in _COLUMNS}
 
     def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         run = current_run() or Run()
@@ -82,7 +92,7 @@ class ManifestDataset(WarehouseDataset):
         self._comment(backend, _COLUMNS)
         self._give_notice(backend, run)
         (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
-        return WriteReport(self.qualified_name, int(rows), 0)
+        return WriteReport(self.qualified_name, int(rows), 0, reads=(find_inspected(backend, run.run_id),))
 
     def _accepted(self, backend: Any) -> list[tuple[Any, ...]]:
         """What the views of the accepted files are made from."""

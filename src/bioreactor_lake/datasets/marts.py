@@ -97,6 +97,16 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         """Schema and name, as people write it."""
         return f"{self._schema}.{self._table_name}"
 
+    @property
+    def description(self) -> str:
+        """What one row is."""
+        return self._description
+
+    @property
+    def column_descriptions(self) -> Mapping[str, str]:
+        """Descriptions by column name, of more columns than it has."""
+        return self._columns
+
     def load(self) -> ir.Table:
         """The mart as a lazy table on Postgres.
 

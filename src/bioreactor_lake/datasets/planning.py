@@ -16,6 +16,7 @@ from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
 from bioreactor_lake.errors import NothingToIngest
+from bioreactor_lake.lake.runs import NOT_BUILT
 
 _RAW = "raw.bioreactor"
 _INSPECTED = "temp.main.inspected_raw_files"
@@ -84,7 +85,7 @@ def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
         if isinstance(dataset, RawViewDataset):
             continue
         if expression is None:
-            tables.append(TablePlan(dataset.qualified_name, reason="it was not built yet"))
+            tables.append(TablePlan(dataset.qualified_name, reason=NOT_BUILT))
             continue
         plan = plan_table(dataset, expression, assume)
         # A view costs nothing: it is worth a line where it makes the tables above it stale.

@@ -12,8 +12,9 @@ import psycopg
 from bioreactor_lake.datasets import holdings
 from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
 from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
+from bioreactor_lake.datasets.reads import find_reads
 from bioreactor_lake.lake.locality import why_not_local
-from bioreactor_lake.lake.runs import Run, WriteReport
+from bioreactor_lake.lake.runs import NOT_PUBLISHED, OTHER_COLUMNS, Run, WriteReport
 from bioreactor_lake.postgres import holdings as state
 from bioreactor_lake.postgres.activity import look_after
 from bioreactor_lake.postgres.publishing import (
@@ -94,7 +95,8 @@ class Publication:
         after = look_after(connection, self.mart.qualified, compared.activity)
         state.remember_activity(connection, self.name, after)
         batches = changes.total if touched is None else len(touched)
-        return WriteReport(self.name, rows, 0, batches=batches, reason=reason or "")
+        reads = find_reads(self.backend, self.data, None if touched is None else changes.stale)
+        return WriteReport(self.name, rows, 0, batches=batches, reason=reason or "", reads=reads)
 
     def compare(
         self, connection: psycopg.Connection[Any], run: Run, *, count: bool = True
@@ -109,7 +111,7 @@ class Publication:
         columns = held_columns(connection, self.mart.qualified)
         if not state.is_there(connection) or not columns:
             changes = MartChanges(differences(self.backend, [], run.batches), 0, 0, None)
-            return changes, why_not_local(self.data) if run.batches else "it was not published yet"
+            return changes, why_not_local(self.data) if run.batches else NOT_PUBLISHED
         changes = compare(
             connection, self.backend, self.name, self.mart.qualified, named=run.batches, count=count and not run.batches
         )
@@ -121,7 +123,7 @@ class Publication:
         if run.full_refresh:
             return "a full refresh was asked for"
         if run.batches:
-            return "its columns changed" if columns != self.mart.columns else why_not_local(self.data)
+            return OTHER_COLUMNS if columns != self.mart.columns else why_not_local(self.data)
         if changes.found != changes.published:
             return f"it holds {changes.found:,} rows where the lake published {changes.published:,}"
         if not changes.batches:

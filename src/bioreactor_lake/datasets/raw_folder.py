@@ -36,6 +36,11 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
         self._ignore = tuple(ignore)
         self.metadata = metadata
 
+    @property
+    def warehouse_config(self) -> warehouse.WarehouseConfig:
+        """Where the raw files are, and the warehouse that takes them in."""
+        return self._config
+
     def load(self) -> RawFolder:
         """The files as they are now.
 

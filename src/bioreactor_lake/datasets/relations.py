@@ -76,6 +76,21 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         """Schema and name, as people write it."""
         return f"{self._database}.{self._table_name}"
 
+    @property
+    def kind(self) -> str:
+        """`table` or `view`."""
+        return self._kind
+
+    @property
+    def description(self) -> str:
+        """What one row is."""
+        return self._description
+
+    @property
+    def column_descriptions(self) -> Mapping[str, str]:
+        """Descriptions by column name, of more columns than it has."""
+        return self._columns
+
     def load(self) -> ir.Table:
         """The relation as a lazy table.
 

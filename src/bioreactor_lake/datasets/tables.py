@@ -14,9 +14,10 @@ from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.portions import portions_of
 from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.datasets.raw_restriction import reads_files_only, remember_row_wise, restricted
+from bioreactor_lake.datasets.reads import find_reads
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.locality import why_not_local
-from bioreactor_lake.lake.runs import Run, WriteReport, current_run
+from bioreactor_lake.lake.runs import NOT_BUILT, OTHER_COLUMNS, Run, WriteReport, current_run
 from bioreactor_lake.sql import quote
 
 
@@ -45,7 +46,7 @@ class ViewDataset(WarehouseDataset):
 
     def _why_anew(self, logic: str) -> str | None:
         if not self._exists():
-            return "it was not built yet"
+            return NOT_BUILT
         if _run().full_refresh:
             return "a full refresh was asked for"
         return holdings.why_differs(self.connection, self.qualified_name, logic)
@@ -96,8 +97,10 @@ class MaterialisedDataset(WarehouseDataset):
         else:
             rows, batches = self._write_whole(backend, data), changes.total
         holdings.remember_relation(backend, self.qualified_name, "table", logic, data, _run_id())
-        confirm_raw_files(backend, warehouse.raw_store(self._config), data, changes.stale if reason is None else None)
-        return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "")
+        read = changes.stale if reason is None else None
+        confirm_raw_files(backend, warehouse.raw_store(self._config), data, read)
+        reads = find_reads(backend, data, read)
+        return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "", reads=reads)
 
     def plan(self, data: ir.Table, assume: Mapping[str, str]) -> tuple[holdings.Changes, str | None]:
         """What a save would write: the batches that differ, and why all would be written if so.
@@ -116,11 +119,11 @@ class MaterialisedDataset(WarehouseDataset):
         """Why all batches have to be written, or None."""
         columns, named = self._columns_of(self._table_name), _run().batches
         if not columns and not named:
-            return "it was not built yet"
+            return NOT_BUILT
         if _run().full_refresh:
             return "a full refresh was asked for"
-        if columns and columns != [(name, spell_type(backend, kind)) for name, kind in data.schema().items()]:
-            return "its columns changed"
+        if columns and columns != [(name, spell_type(kind)) for name, kind in data.schema().items()]:
+            return OTHER_COLUMNS
         if named:
             return why_not_local(data)
         (held,) = backend.raw_sql(

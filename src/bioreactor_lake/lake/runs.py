@@ -4,13 +4,38 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+
+RAW_FILES = "raw files"
+"""What stands for the raw files where tables are named."""
+
+# Why a table was written as a whole, in the words that its user reads.
+NOT_BUILT = "it was not built yet"
+NOT_PUBLISHED = "it was not published yet"
+OTHER_COLUMNS = "its columns changed"
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What one save read of one input.
+
+    Args:
+        table: Schema and name, or `RAW_FILES`.
+        rows: Rows of the batches or files that were read.
+        files: Raw files among them; None for a table.
+        size_bytes: Of these files.
+    """
+
+    table: str
+    rows: int
+    files: int | None = None
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -23,6 +48,7 @@ class WriteReport:
         seconds: Wall time of the save.
         batches: Batches that were written or deleted; None for a table that knows none.
         reason: Why a table was written as a whole or a view was defined anew; empty where it was not.
+        reads: What was read for it.
     """
 
     table: str
@@ -30,6 +56,7 @@ class WriteReport:
     seconds: float
     batches: int | None = None
     reason: str = ""
+    reads: tuple[ReadReport, ...] = ()
 
     def __str__(self) -> str:
         if self.batches == 0:
@@ -57,6 +84,7 @@ class Run:
         take_over: Whether the marts of another lake may be replaced by this one's.
         lock_timeout_seconds: How long it waits for another process that holds the warehouse.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
+        when_interrupted: What to do when a signal ends the run, of which Kedro's hooks are not told.
     """
 
     run_id: str = field(default_factory=lambda: str(new_run_id()))
@@ -70,6 +98,7 @@ class Run:
     take_over: bool = False
     lock_timeout_seconds: float = 60
     catalog: Any = None
+    when_interrupted: list[Callable[[], None]] = field(default_factory=list)
 
 
 _current: ContextVar[Run | None] = ContextVar("bioreactor_lake_run", default=None)

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -26,6 +27,11 @@ class _Opaque(Exception):  # noqa: N818 - an answer, not a fault
     """A part whose content its arguments do not tell."""
 
 
+@cache
+def _sqlglot_version() -> str:
+    return version("sqlglot")
+
+
 def hash_structure(table: ir.Table) -> str | None:
     """Hash of the operations of an expression with all their arguments, or None where they do not say it all.
 
@@ -33,7 +39,7 @@ def hash_structure(table: ir.Table) -> str | None:
     them. It is the same in every process.
     """
     numbers: dict[Any, int] = {}
-    lines: list[str] = [__version__, ibis.__version__, version("sqlglot")]
+    lines: list[str] = [__version__, ibis.__version__, _sqlglot_version()]
 
     def spell(value: Any) -> str:
         if isinstance(value, _OPAQUE):

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from bioreactor_lake.errors import LakeError
@@ -75,6 +76,30 @@ class Database:
             return f"the embedded Postgres in {self.config['path']}"
         parts = urlsplit(self._url)
         return f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is the embedded server's."""
+        return self._url is None
+
+    @property
+    def address(self) -> tuple[str, int, str] | None:
+        """Host, port and name of the database; None for an embedded server that does not run. Nothing is started.
+
+        Raises:
+            psycopg.ProgrammingError: The URL cannot be read.
+        """
+        url = self._url
+        if url is None:
+            folder = Path(self.config["path"])
+            url = _embedded.setdefault(folder, EmbeddedServer(folder)).running_url()
+        if url is None:
+            return None
+        parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
+        # Of several hosts the first is the one by which the database is known; a path is that of a local socket.
+        host, port = (parts.get(name, default).partition(",")[0] for name, default in (("host", ""), ("port", "5432")))
+        host = "localhost" if not host or host.startswith("/") else host
+        return host, int(port or 5432), parts.get("dbname") or parts.get("user") or "postgres"
 
     def connect(self) -> psycopg.Connection[Any]:
         """A new connection in UTC.
