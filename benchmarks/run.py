@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
+from lineage_cost import lineage_cost, rows
 from measuring import Bench, Lake, Measured, prepared, replace_in
 from raw_batches import Batches, simulate
 
+PARTS = ("full", "increments", "growth", "lineage")
 NODES = "src/bioreactor_lake/pipelines/curated/nodes.py"
 # Statistics that are computed otherwise, without another result.
 CHANGES = ("first_ts=_.ts.min(),", "first_ts=ibis.coalesce(_.ts.min(), _.ts.max()),")
@@ -144,6 +146,7 @@ def report(results: Results, options: argparse.Namespace) -> None:
             _peak(results, "kedro run, limited", "kedro run, full build"),
             None,
         ),
+        *rows(results),
     ):
         if any(ratio != ratio for ratio in ratios[-1:]):
             continue  # not measured
@@ -175,14 +178,14 @@ def main() -> None:
     parser.add_argument("--readings", type=int, default=100_000, help="of a batch")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--memory-mb", type=int, default=1000, help="a memory_limit to build under")
-    parser.add_argument("--only", choices=("full", "increments", "growth"), nargs="+")
+    parser.add_argument("--only", choices=PARTS, nargs="+")
     parser.add_argument("--raw", type=Path, help="a folder of raw files to build instead of simulated ones")
     parser.add_argument("--check", action="store_true", help="compare all rows of both builds; takes minutes")
     parser.add_argument("--quick", action="store_true", help="small sizes: minutes instead of an hour")
     options = parser.parse_args()
     if options.quick:
         options.batches, options.lake, options.growth, options.readings = 20, 40, (20, 500), 20_000
-    wanted = options.only or ("full", "increments", "growth")
+    wanted = options.only or PARTS
     with prepared() as bench:
         base = simulate(min(12, options.batches), options.readings, bench.folder / "base")
         tiny = simulate(1, 1000, bench.folder / "tiny")
@@ -196,6 +199,8 @@ def main() -> None:
             increments(bench, results, base, options)
         if "growth" in wanted:
             growth(bench, results, options)
+        if "lineage" in wanted:
+            lineage_cost(bench, results, base, options)
         report(results, options)
 
 
