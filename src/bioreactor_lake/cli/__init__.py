@@ -4,6 +4,7 @@ import click
 
 from bioreactor_lake.cli.backfill import backfill
 from bioreactor_lake.cli.compact import compact
+from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
 from bioreactor_lake.cli.run import run
@@ -25,6 +26,7 @@ def lake() -> None:
 cli.add_command(run)
 lake.add_command(backfill)
 lake.add_command(compact)
+lake.add_command(lineage)
 lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(psql)

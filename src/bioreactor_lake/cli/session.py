@@ -1,4 +1,4 @@
-"""The catalog for a command that is no run: opened from any folder of the project, let go at the end."""
+"""The project for a command that is no run: opened from any folder of it, its catalog let go at the end."""
 
 from __future__ import annotations
 
@@ -15,18 +15,30 @@ def open_catalog(env: str | None) -> Iterator[Any]:
     Args:
         env: Kedro's environment; None for the default.
     """
+    from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.postgres.database import release_embedded
+
+    with open_project(env) as context:
+        try:
+            yield context.catalog
+        finally:
+            warehouse.close()
+            release_embedded()
+
+
+@contextmanager
+def open_project(env: str | None) -> Iterator[Any]:
+    """Kedro's context, with the lake's exit codes: where the project lies and what is configured.
+
+    Args:
+        env: Kedro's environment; None for the default.
+    """
     from kedro.framework.session import KedroSession
     from kedro.utils import find_kedro_project
 
     from bioreactor_lake.cli.run import exit_codes
-    from bioreactor_lake.datasets import warehouse
-    from bioreactor_lake.postgres.database import release_embedded
 
     with exit_codes():
-        try:
-            root = find_kedro_project(Path.cwd()) or Path.cwd()
-            with KedroSession.create(project_path=root, env=env, save_on_close=False) as session:
-                yield cast(KedroSession, session).load_context().catalog
-        finally:
-            warehouse.close()
-            release_embedded()
+        root = find_kedro_project(Path.cwd()) or Path.cwd()
+        with KedroSession.create(project_path=root, env=env, save_on_close=False) as session:
+            yield cast(KedroSession, session).load_context()

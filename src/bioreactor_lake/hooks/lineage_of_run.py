@@ -23,7 +23,8 @@ from bioreactor_lake.datasets.attempts import is_interrupted
 from bioreactor_lake.errors import NothingToIngest, find_lake_error
 from bioreactor_lake.hooks.dataset_facts import DatasetFacts
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
-from bioreactor_lake.lineage.emitter import Emitter, EmitterConfig
+from bioreactor_lake.lineage.delivery.configuration import read_configuration
+from bioreactor_lake.lineage.delivery.emitter import Emitter, EmitterConfig
 from bioreactor_lake.lineage.events import (
     DatasetUse,
     JobDescription,
@@ -47,10 +48,7 @@ def read_settings(context: KedroContext) -> LineageSettings:
     Raises:
         UsageError: It says what means nothing.
     """
-    try:
-        return LineageSettings.from_config(context.config_loader["openlineage"])
-    except MissingConfigException:
-        return LineageSettings()
+    return LineageSettings.from_config(read_configuration(context.config_loader))
 
 
 class LineageOfRun:

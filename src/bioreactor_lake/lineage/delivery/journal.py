@@ -24,7 +24,7 @@ def to_line(event: Mapping[str, Any]) -> str:
     r"""An event as one line of JSON that every reader and every database takes.
 
     NUL characters are left out, numbers that are not finite become null, and halves of surrogate pairs, which file
-    names of no encoding have, become U+FFFD.
+    names of no encoding have, become question marks.
 
     >>> to_line({"rows": 3, "mean": float("nan"), "name": "a\x00b"})
     '{"rows":3,"mean":null,"name":"ab"}'

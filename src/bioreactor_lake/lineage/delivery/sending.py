@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bioreactor_lake.lineage.configuration import EmitterConfig, outbox_folder, transports_configured
+from bioreactor_lake.lineage.delivery.configuration import EmitterConfig, outbox_folder, transports_configured
 
 __all__ = ["Delivery", "Report", "Sender", "transports_configured"]
+
+_DEATH_SECONDS = 0.3
 
 Task = Literal["follow", "replay", "name"]
 
@@ -32,11 +34,13 @@ class Delivery:
         sent: How many it got.
         set_aside: How many it refused and that were set aside.
         problem: Why it got no more; empty where it got all.
+        refused: Whether it was for the event itself that it got no more.
     """
 
     sent: int = 0
     set_aside: int = 0
     problem: str = ""
+    refused: bool = False
 
 
 @dataclass
@@ -62,6 +66,7 @@ class Report:
         delivery.sent += said.get("sent", 0)
         delivery.set_aside += said.get("set_aside", 0)
         delivery.problem = said.get("problem", delivery.problem)
+        delivery.refused = said.get("refused", delivery.refused)
 
 
 class Sender:
@@ -83,7 +88,7 @@ class Sender:
         sources = str(Path(__file__).parents[2])
         known = os.environ.get("PYTHONPATH")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bioreactor_lake.lineage.sender"],
+            [sys.executable, "-P", "-m", "bioreactor_lake.lineage.delivery.sender"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=root,
@@ -126,7 +131,7 @@ class Sender:
         Args:
             seconds: How long to wait.
         """
-        process = self._process
+        process, killed = self._process, False
         try:
             if process.stdin is not None:
                 process.stdin.close()
@@ -134,12 +139,15 @@ class Sender:
                 process.wait(max(0.0, seconds))
         finally:
             if process.poll() is None:
+                killed = True
                 process.kill()
-                process.wait()
-        for _ in self.follow():
-            pass
+                with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in a call of the system
+                    process.wait(_DEATH_SECONDS)
+        if process.returncode is not None:
+            for _ in self.follow():
+                pass
         if process.stdout is not None:
             process.stdout.close()
-        if process.returncode > 0 and not self.report.problem:
+        if process.returncode and not killed and not self.report.problem:
             self.report.problem = f"the process that sends them ended with exit code {process.returncode}"
         return self.report

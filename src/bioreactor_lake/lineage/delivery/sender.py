@@ -1,4 +1,4 @@
-"""`python -m bioreactor_lake.lineage.sender`: the process that sends what is in the outbox.
+"""`python -m bioreactor_lake.lineage.delivery.sender`: the process that sends what is in the outbox.
 
 Its first line of input says what to do, each further byte that there is more to send, and the end of the input that
 whoever asked has no more. Its output is one line of JSON for each thing that happened.
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bioreactor_lake.lineage.outbox import Outbox
-    from bioreactor_lake.lineage.targets import Target
+    from bioreactor_lake.lineage.delivery.outbox import Outbox
+    from bioreactor_lake.lineage.delivery.targets import Target
 
 REFUSED = "refused.jsonl"
 # How long one event may take where the configuration does not say: somebody may be waiting for the run to end.
@@ -50,15 +50,15 @@ class _Sending:
             wake.set()
         if self.follows:
             time.sleep(_LINGER_SECONDS)
-        os._exit(1)
+        os._exit(0)
 
     def run(self) -> None:
         """Do what was ordered."""
-        from bioreactor_lake.lineage.outbox import Outbox
-        from bioreactor_lake.lineage.reasons import configured_values, reason_of
+        from bioreactor_lake.lineage.delivery.outbox import Outbox
+        from bioreactor_lake.lineage.delivery.reasons import configured_values, reason_of
 
         try:
-            from bioreactor_lake.lineage.targets import find_targets
+            from bioreactor_lake.lineage.delivery.targets import find_targets
 
             targets = find_targets(self.order["transport"], _RUN_SECONDS if self.follows else _REPLAY_SECONDS)
         except Exception as error:
@@ -83,8 +83,8 @@ class _Sending:
             thread.join()
 
     def _serve(self, target: Target, wake: threading.Event) -> None:
-        from bioreactor_lake.lineage.outbox import Outbox
-        from bioreactor_lake.lineage.reasons import reason_of
+        from bioreactor_lake.lineage.delivery.outbox import Outbox
+        from bioreactor_lake.lineage.delivery.reasons import is_refusal, reason_of
 
         try:
             outbox = Outbox(self.folder)
@@ -96,7 +96,7 @@ class _Sending:
                 wake.wait()
         except Exception as error:
             # The order of events is kept: after the first that fails no other is tried.
-            self.say(target=target.identity, problem=reason_of(error, target.values))
+            self.say(target=target.identity, problem=reason_of(error, target.values), refused=is_refusal(error))
 
     def _take_turn(self, target: Target, outbox: Outbox) -> bool:
         """Send what a target has not got; False where another process did not let it."""
@@ -104,7 +104,7 @@ class _Sending:
         waiting_since = time.monotonic()
         while outbox.pending(target.identity) and (lock := outbox.begin_sending(target.identity)) is None:
             if not self.follows and other != (other := outbox.who_sends(target.identity) or other):
-                self.say(target=target.identity, problem=other)
+                self.say(target=target.identity, problem=other, waits=True)
             if not self.follows and time.monotonic() - waiting_since > _PATIENCE_SECONDS:
                 return False
             time.sleep(_LOOK_AGAIN_SECONDS)
@@ -120,7 +120,7 @@ class _Sending:
         return True
 
     def _send(self, target: Target, outbox: Outbox, number: int, text: str) -> None:
-        from bioreactor_lake.lineage.reasons import is_refusal, reason_of
+        from bioreactor_lake.lineage.delivery.reasons import is_refusal, reason_of
 
         try:
             target.send(json.loads(text))
@@ -137,7 +137,7 @@ class _Sending:
     def _set_aside(self, target: Target, text: str, reason: str) -> None:
         from datetime import UTC, datetime
 
-        from bioreactor_lake.lineage.journal import Journal, to_line
+        from bioreactor_lake.lineage.delivery.journal import Journal, to_line
 
         refusal = {"target": target.identity, "reason": reason, "at": datetime.now(UTC).isoformat()}
         Journal(self.folder / REFUSED).append(to_line(refusal | {"event": json.loads(text)}))
@@ -152,7 +152,7 @@ class _Sending:
 
 
 def _other_configuration() -> list[Any]:
-    from bioreactor_lake.lineage.configuration import client_file, transport_of_file
+    from bioreactor_lake.lineage.delivery.configuration import client_file, transport_of_file
 
     found: list[Any] = []
     for name, value in os.environ.items():

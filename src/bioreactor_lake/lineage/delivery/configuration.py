@@ -86,11 +86,11 @@ def transports_configured(config: EmitterConfig, environ: Mapping[str, str], cwd
 def client_file(environ: Mapping[str, str], cwd: Path) -> Path | None:
     """The configuration file that the OpenLineage client would take, or None."""
     named = environ.get("OPENLINEAGE_CONFIG")
-    home = environ.get("HOME")
+    home = environ.get("HOME") or Path("~").expanduser()
     places = (
         cwd / named if named else None,
         cwd / "openlineage.yml",
-        Path(home, ".openlineage", "openlineage.yml") if home else None,
+        Path(home, ".openlineage", "openlineage.yml"),
     )
     return next((place for place in places if place and place.is_file()), None)
 

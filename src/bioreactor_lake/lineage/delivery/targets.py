@@ -29,9 +29,9 @@ from openlineage.client.transport import (
 )
 from openlineage.client.transport.noop import NoopConfig
 
-from bioreactor_lake.lineage.client_events import to_client_event
-from bioreactor_lake.lineage.configuration import client_file, transport_of_file
-from bioreactor_lake.lineage.reasons import configured_values
+from bioreactor_lake.lineage.delivery.client_events import to_client_event
+from bioreactor_lake.lineage.delivery.configuration import client_file, transport_of_file
+from bioreactor_lake.lineage.delivery.reasons import configured_values
 
 _AT_ONCE = (
     AmazonDataZoneTransport,
@@ -242,4 +242,5 @@ def without_secrets(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return ""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    path = parts.path if parts.netloc or not parts.scheme else parts.path.rpartition("@")[2]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bioreactor_lake.lineage.configuration import (
+from bioreactor_lake.lineage.delivery.configuration import (
     EmitterConfig,
     is_disabled,
     journal_path,
@@ -16,15 +16,16 @@ from bioreactor_lake.lineage.configuration import (
     seconds_to_wait,
     transports_configured,
 )
-from bioreactor_lake.lineage.journal import Journal, to_line
+from bioreactor_lake.lineage.delivery.journal import Journal, to_line
 
 if TYPE_CHECKING:
-    from bioreactor_lake.lineage.delivery import Sender
-    from bioreactor_lake.lineage.outbox import Outbox
+    from bioreactor_lake.lineage.delivery.outbox import Outbox
+    from bioreactor_lake.lineage.delivery.sending import Sender
 
 __all__ = ["Emitter", "EmitterConfig"]
 
 REPLAY = "kedro lake lineage replay"
+_NO_TIME = "there was no time"
 
 
 class Emitter:
@@ -91,7 +92,7 @@ class Emitter:
         self._to_send = transports_configured(self._config, os.environ, self._root)
 
     def _keep(self, line: str) -> None:
-        from bioreactor_lake.lineage.outbox import Outbox
+        from bioreactor_lake.lineage.delivery.outbox import Outbox
 
         if "kept" in self._faults:
             # It was tried, and may have taken a while: the run does not wait for it again.
@@ -108,7 +109,7 @@ class Emitter:
             if self._sender is not None:
                 self._sender.nudge()
             elif not self._closed and "started" not in self._faults:
-                from bioreactor_lake.lineage.delivery import Sender
+                from bioreactor_lake.lineage.delivery.sending import Sender
 
                 self._sender = Sender(self._config, self._root, "follow")
         except Exception as error:
@@ -120,10 +121,10 @@ class Emitter:
         report = self._sender.end(seconds_to_wait(self._config))
         for target, delivery in report.targets.items():
             if pending := self._outbox.pending(target):
-                why = delivery.problem or self._outbox.who_sends(target) or "there was no time"
+                why = delivery.problem or report.problem or self._outbox.who_sends(target) or _NO_TIME
                 self._unsent.append(f"{_events(pending)} not sent yet to {target} ({why}): {REPLAY}")
         if not report.targets and (pending := self._outbox.size()):
-            why = report.problem or "there was no time"
+            why = report.problem or _NO_TIME
             self._unsent.append(f"{_events(pending)} not sent yet ({why}): {REPLAY}")
         self._outbox.close()
         self._outbox = None

@@ -7,7 +7,7 @@ from typing import Any
 from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
 from openlineage.client.facet_v2 import environment_variables_run, parent_run, tags_job, tags_run
 
-from bioreactor_lake.lineage.reasons import UnsuitableEvent
+from bioreactor_lake.lineage.delivery.reasons import UnsuitableEvent
 
 
 def to_client_event(event: dict[str, Any]) -> RunEvent:
