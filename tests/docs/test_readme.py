@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lineage_server import LineageServer
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
@@ -50,11 +51,20 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
     (copy / "od_readings.csv").write_text(
         "timestamp,od_reading,angle,channel\n2025-02-26T10:27:40.854742Z,0.26,90,2\n2025-02-26T10:27:45Z,0.27,90,2\n"
     )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("BIOREACTOR_LAKE")}
+    ours = ("BIOREACTOR_LAKE", "OPENLINEAGE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"}
     assert len(COMMANDS) > 12
+    with LineageServer() as marquez:
+        run_all(copy, environment, marquez.url)
+    assert marquez.events
+    assert marquez.problems == []
+
+
+def run_all(copy: Path, environment: dict[str, str], lineage_url: str) -> None:
     for command in ["kedro run", *COMMANDS]:
         filled = command.replace("/path/to/parquet", str(copy / "data/01_raw/bioreactor"))
+        filled = filled.replace("http://localhost:5000", lineage_url)
         if "user:password@host" in filled or "s3://bucket" in filled:
             continue
         outcome = subprocess.run(
