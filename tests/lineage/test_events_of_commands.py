@@ -160,7 +160,8 @@ def test_nothing_of_it_is_imported_when_it_is_disabled(lake: LakeWithLineage) ->
         "import sys; from kedro.framework.cli.cli import main\n"
         "sys.argv = ['kedro', 'run', '--pipeline', 'ingestion']\ntry: main()\n"
         "except SystemExit as end: code = end.code\n"
-        "print('modules:', *(name for name in sys.modules if 'openlineage' in name or name.startswith('bioreactor_lake.lineage')))\n"
+        "ours = 'bioreactor_lake.lineage'\n"
+        "print('modules:', *(name for name in sys.modules if 'openlineage' in name or name.startswith(ours)))\n"
         "sys.exit(code)"
     )
 
