@@ -7,6 +7,7 @@ from bioreactor_lake.cli.compact import compact
 from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
+from bioreactor_lake.cli.release import release
 from bioreactor_lake.cli.run import run
 from bioreactor_lake.cli.simulate import simulate
 from bioreactor_lake.cli.status import status
@@ -30,6 +31,7 @@ lake.add_command(lineage)
 lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(psql)
+lake.add_command(release)
 lake.add_command(simulate)
 lake.add_command(status)
 lake.add_command(trace)

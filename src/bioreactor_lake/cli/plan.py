@@ -25,6 +25,10 @@ def plan(env: str | None) -> None:
     if planned.refusal:
         click.secho(planned.refusal, fg="yellow")
     for table in planned.tables:
+        if table.held:
+            click.secho(
+                f"{table.table}: {len(table.held):,} batches held: {', '.join(table.held[:_SHOWN])}", fg="yellow"
+            )
         if table.up_to_date:
             click.echo(f"{table.table}: up to date")
             continue

@@ -18,6 +18,8 @@ from kedro.framework.cli.utils import KedroCliError
 
 from bioreactor_lake.errors import LakeError, UsageError, find_lake_error
 
+_HELD = 3
+
 _run_pipeline: Any = kedro_run.callback
 
 
@@ -29,13 +31,14 @@ class Interrupted(BaseException):
 def run(**options: Any) -> None:
     """Run the pipeline, or the part of it that the options name.
 
-    Exit codes: 0 done, 1 failed, 2 usage, 4 the warehouse was locked for too long, 130 and 143 interrupted.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 done with batches held, 4 the warehouse was locked for too long, 130 and
+    143 interrupted.
     """
     # A run makes little garbage, and modules and expressions that stay: looking through them again and again takes a
     # tenth of a run that finds nothing to do.
     gc.set_threshold(100_000, 50, 1000)
 
-    from bioreactor_lake.cli.summary import print_summary
+    from bioreactor_lake.cli.summary import print_held, print_summary
     from bioreactor_lake.datasets import warehouse
     from bioreactor_lake.lake.runs import running
     from bioreactor_lake.postgres.database import release_embedded
@@ -62,6 +65,9 @@ def run(**options: Any) -> None:
             print_summary(this_run)
         finally:
             release_embedded()
+        if this_run.held:
+            print_held(this_run)
+            sys.exit(_HELD)
 
 
 def _check(options: dict[str, Any]) -> None:

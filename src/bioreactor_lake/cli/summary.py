@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -35,6 +36,20 @@ def print_summary(run: Run) -> None:
     width = max(len(command) for command, _ in typed)
     for command, purpose in typed:
         click.echo(f"  {command:<{width}}  {purpose}")
+
+
+def print_held(run: Run) -> None:
+    """Print which batches the run did not publish, and why."""
+    batches = "1 batch is" if len(run.held) == 1 else f"{len(run.held):,} batches are"
+    click.secho(f"{batches} held; readers go on seeing what was last published:", err=True, fg="yellow")
+    for batch, reasons in list(run.held.items())[:_SHOWN]:
+        for reason in reasons:
+            click.echo(f"  {batch}  {reason}", err=True)
+    if len(run.held) > _SHOWN:
+        click.echo(f"  and {len(run.held) - _SHOWN:,} more", err=True)
+    first = next(iter(run.held))
+    command = f"kedro lake release {shlex.quote(first)} --reason …"
+    click.echo(f"Next: Mend the data, or publish a batch as it is: {command}", err=True)
 
 
 def _published(mart: Any) -> tuple[list[tuple[Any, ...]], int]:

@@ -26,12 +26,14 @@ class MartChanges:
         found: Rows that are in it.
         published: Rows that the lake put into it.
         activity: What was ever done to it.
+        held: Batches that are left as they are, see `gate`.
     """
 
     batches: holdings.Changes
     found: int
     published: int
     activity: Activity | None
+    held: tuple[str, ...] = ()
 
 
 def compare(

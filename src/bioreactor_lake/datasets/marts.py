@@ -17,6 +17,7 @@ from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import holdings, warehouse
 from bioreactor_lake.datasets.known_logic import logic_for
+from bioreactor_lake.datasets.mart_changes import MartChanges
 from bioreactor_lake.datasets.mart_types import postgres_type
 from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.datasets.publication import Publication
@@ -144,8 +145,8 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
 
     def plan(
         self, data: ir.Table, assume: Mapping[str, str], *, glance: bool = False
-    ) -> tuple[holdings.Changes, str | None]:
-        """What a save would publish: the batches that differ, and why all would be published if so.
+    ) -> tuple[MartChanges, str | None]:
+        """What a save would publish: how the mart differs, and why all would be published if so.
 
         Args:
             data: The expression.
@@ -156,16 +157,15 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
         run = current_run() or Run()
         database = self.impatient_database if glance else self.database
 
-        def look(connection: psycopg.Connection[Any]) -> tuple[holdings.Changes, str | None]:
-            changes, reason = publication.compare(connection, run, count=not glance)
-            return changes.batches, reason
+        def look(connection: psycopg.Connection[Any]) -> tuple[MartChanges, str | None]:
+            return publication.compare(connection, run, count=not glance)
 
         return database.attempt(look, what=f"Looking at {self.qualified_name}", kept="")
 
     def _publication(self, backend: Any, data: ir.Table, assume: Mapping[str, str] | None = None) -> Publication:
         logic = logic_for(backend, self.qualified_name, data)
         holdings.expect(backend, data, logic, assume)
-        return Publication(backend, data, logic, self._mart(data.schema()))
+        return Publication(backend, data, logic, self._mart(data.schema()), assume)
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows, for Kedro-Viz, or why there are none."""

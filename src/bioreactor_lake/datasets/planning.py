@@ -32,6 +32,7 @@ class TablePlan:
         gone: Batches that would be deleted.
         total: Batches that the table will hold; None for a view, and where a table below is not there.
         reason: Why it would be written as a whole or, a view, defined anew; None where it would not.
+        held: Batches of a mart that are left as they are.
     """
 
     table: str
@@ -39,6 +40,7 @@ class TablePlan:
     gone: tuple[str, ...] = ()
     total: int | None = None
     reason: str | None = None
+    held: tuple[str, ...] = ()
 
     @property
     def up_to_date(self) -> bool:
@@ -125,8 +127,9 @@ def plan_table(
     """
     name = dataset.qualified_name
     if isinstance(dataset, MartDataset):
-        changes, reason = dataset.plan(expression, assume, glance=glance)
-        return TablePlan(name, changes.stale, changes.gone, changes.total, reason)
+        found, reason = dataset.plan(expression, assume, glance=glance)
+        changes = found.batches
+        return TablePlan(name, changes.stale, changes.gone, changes.total, reason, found.held)
     if isinstance(dataset, ViewDataset):
         if not isinstance(dataset, RawViewDataset):
             backend = dataset.connection

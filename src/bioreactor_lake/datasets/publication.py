@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis.expr.types as ir
@@ -11,6 +11,7 @@ import psycopg
 
 from bioreactor_lake.datasets import holdings
 from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
+from bioreactor_lake.datasets.gate import find_holds, hold_back, without
 from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
 from bioreactor_lake.datasets.reads import find_reads
 from bioreactor_lake.lake.locality import why_not_local
@@ -39,12 +40,14 @@ class Publication:
         data: The expression.
         logic: Its logic.
         mart: The mart as it should be.
+        assume: What relations that are about to change will hold, see `holdings.expect`.
     """
 
     backend: Any
     data: ir.Table
     logic: str
     mart: MartTable
+    assume: Mapping[str, str] | None = None
 
     @property
     def name(self) -> str:
@@ -77,7 +80,8 @@ class Publication:
             return WriteReport(self.name, 0, 0, batches=0)
         touched = None if reason is not None else [*changes.stale, *changes.gone]
         if touched is None:
-            rows = publish(connection, self.mart, self._reader(self.data), swap_timeout_seconds=swap_timeout_seconds)
+            read = self._reader(without(self.data, compared.held))
+            rows = publish(connection, self.mart, read, swap_timeout_seconds=swap_timeout_seconds, keep=compared.held)
         else:
             if held_columns(connection, self.mart.qualified):
                 ensure_mart(connection, self.mart)
@@ -89,6 +93,8 @@ class Publication:
             few = len(changes.stale) <= _FEW_BATCHES
             rows = publish_batches(connection, self.mart, self._reader(narrowed, few=few), touched)
         fingerprints = holdings.expected(self.backend, None if touched is None else changes.stale)
+        # Where all batches have one fingerprint, the first is taken for it.
+        fingerprints.sort(key=lambda row: row[0] in compared.held)
         state.remember(
             connection, self.name, self.mart.qualified, fingerprints, touched, logic=self.logic, run_id=run.run_id
         )
@@ -109,13 +115,32 @@ class Publication:
             count: Whether to count the rows of the mart, rather than to believe the state.
         """
         columns = held_columns(connection, self.mart.qualified)
-        if not state.is_there(connection) or not columns:
-            changes = MartChanges(differences(self.backend, [], run.batches), 0, 0, None)
-            return changes, why_not_local(self.data) if run.batches else NOT_PUBLISHED
-        changes = compare(
-            connection, self.backend, self.name, self.mart.qualified, named=run.batches, count=count and not run.batches
+        is_there = state.is_there(connection) and bool(columns)
+        held = self._hold_back(connection, run, is_there=is_there)
+        named = tuple(batch for batch in run.batches if batch not in held)
+        if run.batches and not named:
+            return MartChanges(holdings.no_changes(self.backend), 0, 0, None, held), None
+        if not is_there:
+            changes = MartChanges(differences(self.backend, [], named), 0, 0, None, held)
+            return changes, why_not_local(self.data) if named else NOT_PUBLISHED
+        changes = replace(
+            compare(connection, self.backend, self.name, self.mart.qualified, named=named, count=count and not named),
+            held=held,
         )
         return changes, self._why_whole(connection, run, columns, changes)
+
+    def _hold_back(self, connection: psycopg.Connection[Any], run: Run, *, is_there: bool) -> tuple[str, ...]:
+        """Leave held batches as they are, and tell the run of them."""
+        holds = find_holds(self.backend)
+        for batch, found in holds.items():
+            run.held[batch] = tuple(hold.reason for hold in found)
+        held = tuple(holds)
+        if held:
+            published = state.held_of(connection, self.name, held) if is_there else {}
+            # Anew: a publish that is tried again begins from what the upstreams hold.
+            holdings.expect(self.backend, self.data, self.logic, self.assume)
+            hold_back(self.backend, self.logic, published, held)
+        return held
 
     def _why_whole(
         self, connection: psycopg.Connection[Any], run: Run, columns: dict[str, str], changes: MartChanges

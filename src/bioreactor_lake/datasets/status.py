@@ -16,6 +16,7 @@ from bioreactor_lake.datasets.planning import TablePlan, expressions, plan_table
 from bioreactor_lake.datasets.storage import Storage, find_storage
 from bioreactor_lake.errors import LakeError
 
+_NAMED = 5
 FRESH, STALE, FAILED, NEVER_BUILT, UNREACHABLE = "fresh", "stale", "failed", "never built", "unreachable"
 
 
@@ -91,4 +92,7 @@ def _judge(name: str, storage: Storage | None, plan: TablePlan | None, failure: 
         return TableStatus(name, NEVER_BUILT, None, stale)
     if plan is None:
         return TableStatus(name, STALE, storage, note="a table below it is not there")
-    return TableStatus(name, FRESH if plan.up_to_date else STALE, storage, stale, plan.reason or "")
+    notes = [plan.reason] if plan.reason else []
+    if plan.held:
+        notes.append(f"{len(plan.held):,} held: {', '.join(plan.held[:_NAMED])}{'…' if plan.held[_NAMED:] else ''}")
+    return TableStatus(name, FRESH if plan.up_to_date else STALE, storage, stale, "; ".join(notes))

@@ -84,6 +84,7 @@ class Run:
         take_over: Whether the marts of another lake may be replaced by this one's.
         lock_timeout_seconds: How long it waits for another process that holds the warehouse.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
+        held: Batches that were not published, each with the reasons.
         when_interrupted: What to do when a signal ends the run, of which Kedro's hooks are not told.
     """
 
@@ -98,6 +99,7 @@ class Run:
     take_over: bool = False
     lock_timeout_seconds: float = 60
     catalog: Any = None
+    held: dict[str, tuple[str, ...]] = field(default_factory=dict)
     when_interrupted: list[Callable[[], None]] = field(default_factory=list)
 
 

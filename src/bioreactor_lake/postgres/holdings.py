@@ -115,6 +115,14 @@ def held(connection: psycopg.Connection[Any], mart: str) -> Held:
     return cursor.fetchall()
 
 
+def held_of(connection: psycopg.Connection[Any], mart: str, batches: Sequence[str]) -> dict[str, str]:
+    """The state of a mart for some batches: fingerprint by batch."""
+    cursor = connection.execute(
+        "SELECT batch_id, fingerprint FROM lake.held WHERE mart = %s AND batch_id = ANY(%s)", [mart, list(batches)]
+    )
+    return dict(cursor.fetchall())
+
+
 def forget(connection: psycopg.Connection[Any], mart: str) -> None:
     """Drop the state of a mart that is made anew, in the transaction that makes it."""
     connection.execute("DELETE FROM lake.held WHERE mart = %s", [mart])

@@ -65,6 +65,7 @@ def publish(
     read: Callable[[], pa.RecordBatchReader],
     *,
     swap_timeout_seconds: float,
+    keep: Sequence[str] = (),
 ) -> int:
     """Replace the rows of a mart in the connection's transaction, which the caller commits.
 
@@ -73,9 +74,10 @@ def publish(
         mart: What is published.
         read: Opens the stream of all rows; the columns are in the mart's order.
         swap_timeout_seconds: How long to wait for readers before the rows are moved instead of swapped.
+        keep: Batches that the stream lacks and whose rows stay; a column that is new has no values in them.
 
     Returns:
-        The number of rows of the mart.
+        The number of rows written.
 
     Raises:
         LakeError: Rows were lost on the way; nothing was published.
@@ -90,6 +92,12 @@ def publish(
     (found,) = execute(f"SELECT count(*) FROM {fresh}").fetchone() or (0,)
     if found != sent:
         raise _lost(mart, sent, found)
+    if keep:
+        names = _list(list(mart.columns))
+        execute(
+            f"INSERT INTO {fresh} ({names}) SELECT {names} FROM {mart.qualified} WHERE {quote(mart.key[0])} = ANY(%s)",
+            [list(keep)],
+        )
     execute(f"ALTER TABLE {fresh} ADD PRIMARY KEY ({_list(mart.key)})")
     for index in mart.indexes:
         execute(f"CREATE INDEX ON {fresh} ({_list(index)})")
