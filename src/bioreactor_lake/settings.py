@@ -3,9 +3,9 @@
 import os
 
 from bioreactor_lake.catalog import LakeCatalog
-from bioreactor_lake.hooks import DatasetStatsLeftOut, LineageHooks, RunHooks
+from bioreactor_lake.hooks import LineageHooks, RunHooks, TableStatistics
 
-HOOKS = (RunHooks(), LineageHooks(), DatasetStatsLeftOut())
+HOOKS = (RunHooks(), LineageHooks(), TableStatistics())
 DATA_CATALOG_CLASS = LakeCatalog
 
 CONFIG_LOADER_ARGS = {

@@ -50,11 +50,10 @@ class Lake:
     def password(self) -> str:
         return (self.postgres / "password").read_text().strip()
 
-    def kedro(self, *arguments: str) -> str:
+    def kedro(self, *arguments: str, **environment: str) -> str:
         command = [sys.executable, "-m", "kedro", *arguments]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
+        environment = self.environment | environment
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 

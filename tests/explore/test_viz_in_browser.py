@@ -1,5 +1,7 @@
 """`kedro viz` as people use it: its own commands, looked at with Debian's Chromium (`apt-get install chromium`)."""
 
+import html
+import re
 import shutil
 import signal
 import subprocess
@@ -44,6 +46,19 @@ def test_the_side_panel_shows_a_tables_rows(viz_run: Viz, tmp_path: Path) -> Non
     assert document.count('class="preview-table__row"') == 5
     for text in ("raw", "staging", "curated", "marts", "duration_hours", "B-0001", "BR-101"):
         assert f">{text}<" in document
+    assert re.search(r'data-test="metadata-stats-value-rows">6<', document)
+
+
+def test_the_side_panel_shows_a_nodes_columns_and_sql(viz_run: Viz, tmp_path: Path) -> None:
+    document = page(f"{viz_run.url}/?pid=__default__&sid={viz_run.node_id('describe_batches')}", tmp_path / "profile")
+    panel = html.unescape(re.sub("<[^>]*>", "", document.partition("pipeline-text-renderer__code")[2]))
+    for text in (
+        "duration_hours (DOUBLE): Hours from the batch's first reading to its last\n",
+        "    ← staging.stg_bioreactor.site\n",
+        "\n    COUNT(*) AS readings,\n",
+        "\n  FROM staging.stg_bioreactor AS t0\n",
+    ):
+        assert text in panel
 
 
 def test_the_static_site_holds_every_preview(lake: Lake) -> None:
@@ -52,4 +67,5 @@ def test_the_static_site_holds_every_preview(lake: Lake) -> None:
     assert (site / "index.html").exists()
     answers = [path.read_text() for path in (site / "api").rglob("*") if path.is_file()]
     assert sum('"preview_type"' in answer for answer in answers) == 9
+    assert sum('"kind"' in answer for answer in answers) == 9
     assert not any(lake.password in answer for answer in answers)

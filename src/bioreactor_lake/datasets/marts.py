@@ -19,7 +19,7 @@ from bioreactor_lake.datasets import holdings, warehouse
 from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.mart_changes import MartChanges
 from bioreactor_lake.datasets.mart_types import postgres_type
-from bioreactor_lake.datasets.preview import show_reason, show_rows
+from bioreactor_lake.datasets.preview import ColumnText, show_reason, show_rows
 from bioreactor_lake.datasets.publication import Publication
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import Run, current_run
@@ -107,6 +107,11 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
     def column_descriptions(self) -> Mapping[str, str]:
         """Descriptions by column name, of more columns than it has."""
         return self._columns
+
+    def describe_columns(self, schema: ibis.Schema) -> list[ColumnText]:
+        """The columns of a schema as the mart has them."""
+        kinds = self._mart(schema).columns
+        return [ColumnText(name, kind, self._columns.get(name, "")) for name, kind in kinds.items()]
 
     def load(self) -> ir.Table:
         """The mart as a lazy table on Postgres.

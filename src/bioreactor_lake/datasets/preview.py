@@ -1,12 +1,28 @@
-"""What Kedro-Viz shows of a table: a few rows, or the reason why there are none."""
+"""What Kedro-Viz shows of a table: a few rows, or the reason why there are none, and what its columns are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from kedro_datasets._typing import TablePreview
+
+
+@dataclass(frozen=True)
+class ColumnText:
+    """What a column is.
+
+    Args:
+        name: Its name.
+        kind: Its type as the database spells it.
+        description: What it means; empty where nobody said.
+    """
+
+    name: str
+    kind: str
+    description: str
 
 
 def show_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> TablePreview:

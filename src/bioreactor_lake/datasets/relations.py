@@ -6,10 +6,10 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import duckdb
+import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from kedro.io import DatasetError
@@ -17,8 +17,8 @@ from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import TableDataset
 
 from bioreactor_lake.datasets import relation_catalog, warehouse
-from bioreactor_lake.datasets.expressions import schema_of
-from bioreactor_lake.datasets.preview import show_reason, show_rows
+from bioreactor_lake.datasets.expressions import schema_of, spell_type
+from bioreactor_lake.datasets.preview import ColumnText, show_reason, show_rows
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import WriteReport, current_run
 from bioreactor_lake.raw_store import httpfs
@@ -91,6 +91,10 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         """Descriptions by column name, of more columns than it has."""
         return self._columns
 
+    def describe_columns(self, schema: ibis.Schema) -> list[ColumnText]:
+        """The columns of a schema as the relation has them."""
+        return [ColumnText(name, spell_type(kind), self._columns.get(name, "")) for name, kind in schema.items()]
+
     def load(self) -> ir.Table:
         """The relation as a lazy table.
 
@@ -142,31 +146,14 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         logger.info("Wrote %s", report)
 
     def preview(self, nrows: int = 5) -> TablePreview:
-        """The first rows, for Kedro-Viz, or why there are none; the file is let go at once, so that a run can begin."""
-        in_use = current_run() is not None
+        """The first rows, for Kedro-Viz, or why there are none."""
         try:
-            if not in_use:
-                self._refuse_to_wait()
-            table = self.load().limit(nrows).to_pyarrow()
+            with warehouse.glance(self._config):
+                table = self.load().limit(nrows).to_pyarrow()
         except (LakeError, DatasetError, duckdb.Error) as error:
             # Kedro wraps what its datasets raise.
             return show_reason(error.__cause__ if isinstance(error, DatasetError) and error.__cause__ else error)
-        finally:
-            if not in_use:
-                warehouse.close(Path(self._config["filepath"]))
         return show_rows(table.column_names, (row.values() for row in table.to_pylist()))
-
-    def _refuse_to_wait(self) -> None:
-        """Kedro-Viz answers one request at a time: one that waited for a run would keep all others waiting."""
-        path = Path(self._config["filepath"])
-        if not path.exists():
-            return
-        try:
-            duckdb.connect(path, read_only=True).close()
-        except duckdb.Error as error:
-            # Any other error is for `load` to explain.
-            if "set lock on file" in str(error):
-                raise LakeError("The warehouse is in use.", next_step="Look again when the run is done.") from error
 
     def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         raise NotImplementedError

@@ -11,11 +11,16 @@ import duckdb
 from bioreactor_lake.datasets.manifest import ManifestDataset
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
-from bioreactor_lake.datasets.tables import RawViewDataset, ViewDataset
+from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
+from bioreactor_lake.lake.runs import WriteReport
 from bioreactor_lake.postgres.storage import find_mart_storage
 from bioreactor_lake.sql import literal, quote
 
 _CODECS = 3
+
+Statistics = dict[str, Any]
+"""In Kedro-Viz's words: `rows`, `columns` and `file_size`, each where it is known; beside them the `place` of the
+table, since the project may look after another lake the next time."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Storage:
         size_bytes: Of a DuckDB table the blocks that it has a part in, of a mart its rows and indexes, of the raw rows
             their files; None for a view.
         compression: The commonest codecs; None where there is nothing to compress or it is not known.
-        rows: As the lake keeps count; None for a view.
+        rows: As the lake keeps count; None for a view whose rows nobody counts.
         run_id: The run that last wrote it.
         written_at: When, UTC.
     """
@@ -62,17 +67,69 @@ def find_storage(dataset: Any) -> Storage | None:
     if written_at is not None:
         written_at = written_at.replace(tzinfo=UTC)
     if isinstance(dataset, RawViewDataset):
-        folder, files, size, codecs, rows = _raw_files(backend)
+        folder, files, size, codecs = _raw_files(backend)
+        rows = count_rows(dataset)
         return Storage(folder or place, f"Parquet, {files:,} files", size, codecs, rows, run_id, written_at)
     if isinstance(dataset, ViewDataset):
-        return Storage(place, "DuckDB view", run_id=run_id, written_at=written_at)
+        return Storage(place, "DuckDB view", rows=count_rows(dataset), run_id=run_id, written_at=written_at)
+    size, codecs = _blocks(backend, name)
+    return Storage(place, "DuckDB table", size, codecs, count_rows(dataset), run_id, written_at)
+
+
+def count_rows(dataset: WarehouseDataset) -> int | None:
+    """The rows of a relation of the warehouse, by what the lake keeps; None for a view that nobody counts.
+
+    The inspection of the raw files counts rows by the rules of staging, so the manifest knows how many a view has; the
+    view says in its metadata, as `counted_as`, which column of the manifest that is.
+    """
     if isinstance(dataset, ManifestDataset):
         # DuckDB counts by what it keeps of its row groups.
-        (rows,) = backend.raw_sql("SELECT count(*) FROM raw.files").fetchone()
+        query = "SELECT count(*) FROM raw.files"
+    elif isinstance(dataset, ViewDataset):
+        counted = (dataset.metadata or {}).get("counted_as")
+        if counted is None:
+            return None
+        query = f"SELECT sum({' + '.join(map(quote, counted))}) FROM raw.files WHERE status = 'accepted'"
     else:
-        (rows,) = backend.raw_sql(f"SELECT sum(rows) FROM lake_state.held WHERE name = {literal(name)}").fetchone()
-    size, codecs = _blocks(backend, name)
-    return Storage(place, "DuckDB table", size, codecs, int(rows or 0), run_id, written_at)
+        query = f"SELECT sum(rows) FROM lake_state.held WHERE name = {literal(dataset.qualified_name)}"
+    (rows,) = dataset.connection.raw_sql(query).fetchone()
+    return int(rows or 0)
+
+
+def find_statistics(
+    dataset: Any, columns: int, written: WriteReport | None, known: Statistics | None
+) -> Statistics | None:
+    """The statistics of a table, view or mart that was just saved; None for any other dataset.
+
+    Args:
+        dataset: The dataset.
+        columns: How many the saved expression has.
+        written: What the save did.
+        known: The statistics before; those of a table that was up to date are returned.
+
+    Raises:
+        LakeError: Postgres cannot be reached.
+    """
+    if isinstance(dataset, MartDataset):
+        place = dataset.place
+    elif isinstance(dataset, WarehouseDataset):
+        place = dataset.warehouse_config["filepath"]
+    else:
+        return None
+    # Views are not written when the files beneath them change.
+    may_skip = isinstance(dataset, MartDataset | MaterialisedDataset) and written is not None and written.batches == 0
+    if may_skip and known is not None and known.get("place") == place:
+        return known
+    found: Statistics = {"columns": columns, "place": place}
+    if isinstance(dataset, MartDataset):
+        stored = _mart_storage(dataset)
+        return None if stored is None else {**found, "rows": stored.rows, "file_size": stored.size_bytes}
+    if isinstance(dataset, ManifestDataset):
+        # It keeps more of a file than the inspection says.
+        found["columns"] = len(dataset.load().columns)
+    # The size of a table is not known before DuckDB's next checkpoint.
+    rows = count_rows(dataset)
+    return found if rows is None else {**found, "rows": rows}
 
 
 def _blocks(backend: Any, name: str) -> tuple[int, str | None]:
@@ -91,11 +148,11 @@ def _blocks(backend: Any, name: str) -> tuple[int, str | None]:
     return int(size), ", ".join(codec for (codec,) in codecs) or None
 
 
-def _raw_files(backend: Any) -> tuple[str | None, int, int, str | None, int]:
-    """Folder, number, bytes, codec of one, and rows of the accepted raw files."""
-    files, size, rows, path, location = backend.raw_sql(
-        "SELECT count(*), coalesce(sum(f.size_bytes), 0), coalesce(sum(rows_accepted + rows_rejected), 0), "
-        "min(path), arg_min(location, path) FROM raw.files AS f LEFT JOIN lake_state.file_keys USING (path) "
+def _raw_files(backend: Any) -> tuple[str | None, int, int, str | None]:
+    """Folder, number, bytes, and codec of one, of the accepted raw files."""
+    files, size, path, location = backend.raw_sql(
+        "SELECT count(*), coalesce(sum(f.size_bytes), 0), min(path), arg_min(location, path) "
+        "FROM raw.files AS f LEFT JOIN lake_state.file_keys USING (path) "
         "WHERE status = 'accepted'"
     ).fetchone()
     codecs = None
@@ -108,7 +165,7 @@ def _raw_files(backend: Any) -> tuple[str | None, int, int, str | None, int]:
         except duckdb.Error:
             pass  # the file is not there at the moment: a run says so
     folder = location.removesuffix(path).rstrip("/") if location else None
-    return folder, int(files), int(size), codecs, int(rows)
+    return folder, int(files), int(size), codecs
 
 
 def _mart_storage(dataset: MartDataset) -> Storage | None:

@@ -41,7 +41,7 @@ _connections: dict[Path, tuple[ibis.BaseBackend, bool]] = {}
 _stores: dict[Path, RawStore] = {}
 
 
-def connect(config: WarehouseConfig, *, write: bool | None = None) -> ibis.BaseBackend:
+def connect(config: WarehouseConfig, *, write: bool | None = None, patience: float | None = None) -> ibis.BaseBackend:
     """The process's connection to a warehouse.
 
     Inside a run it can write. Outside of one it only reads, and the file is left alone between uses by `close`.
@@ -49,6 +49,7 @@ def connect(config: WarehouseConfig, *, write: bool | None = None) -> ibis.BaseB
     Args:
         config: Where the file is and how DuckDB may use the machine.
         write: Ask for a connection that can write; by default inside a run only.
+        patience: Seconds to wait for another process that holds the file; by default what the run says.
 
     Raises:
         LockedError: Another process held the file for longer than the time-out.
@@ -61,7 +62,7 @@ def connect(config: WarehouseConfig, *, write: bool | None = None) -> ibis.BaseB
         return backend
     if backend is not None:
         close(path)
-    backend = _open(path, config, write)
+    backend = _open(path, config, write, patience)
     try:
         raw_store(config).prepare(backend, remember=write)
     except BaseException:
@@ -69,6 +70,30 @@ def connect(config: WarehouseConfig, *, write: bool | None = None) -> ibis.BaseB
         raise
     _connections[path] = backend, write
     return backend
+
+
+@contextmanager
+def glance(config: WarehouseConfig) -> Iterator[None]:
+    """Read the warehouse for a moment: waiting for nobody, and letting go of it at once, so that a run can begin.
+
+    Kedro-Viz answers one request at a time: one that waited for a run would keep all others waiting. A connection that
+    the process has already serves, and stays.
+
+    Raises:
+        LockedError: A run holds the warehouse.
+        LakeError: The file is not there, or cannot be opened.
+    """
+    if current_run() is not None or Path(config["filepath"]) in _connections:
+        yield
+        return
+    try:
+        connect(config, patience=0)
+    except LockedError as error:
+        raise LockedError("The warehouse is in use.", next_step="Look again when the run is done.") from error
+    try:
+        yield
+    finally:
+        close(Path(config["filepath"]))
 
 
 def raw_store(config: WarehouseConfig) -> RawStore:
@@ -137,7 +162,7 @@ def transaction(backend: Any) -> Iterator[None]:
         raise
 
 
-def _open(path: Path, config: WarehouseConfig, write: bool) -> ibis.BaseBackend:
+def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | None) -> ibis.BaseBackend:
     if path.stem.lower() in _SCHEMAS:
         raise LakeError(
             f"The warehouse cannot be called {path.name}: DuckDB names a database after its file, "
@@ -159,7 +184,7 @@ def _open(path: Path, config: WarehouseConfig, write: bool) -> ibis.BaseBackend:
     settings = {
         name: value for name, value in config.items() if name in ("threads", "memory_limit") and value is not None
     }
-    timeout = (current_run() or Run()).lock_timeout_seconds
+    timeout = (current_run() or Run()).lock_timeout_seconds if patience is None else patience
     waiting = Retrying(
         retry=retry_if_exception(_is_locked),
         stop=stop_after_delay(timeout),

@@ -1,6 +1,7 @@
 """What holds for every run, however it was started: Kedro's hooks."""
 
 from bioreactor_lake.hooks.lineage import LineageHooks
-from bioreactor_lake.hooks.run import DatasetStatsLeftOut, RunHooks, refused
+from bioreactor_lake.hooks.run import RunHooks, refused
+from bioreactor_lake.hooks.statistics import TableStatistics
 
-__all__ = ["DatasetStatsLeftOut", "LineageHooks", "RunHooks", "refused"]
+__all__ = ["LineageHooks", "RunHooks", "TableStatistics", "refused"]

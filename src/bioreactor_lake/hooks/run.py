@@ -96,15 +96,6 @@ class RunHooks:
             confirm_batches(self._run.catalog[MANIFEST], self._run.batches)
 
 
-class DatasetStatsLeftOut:
-    """Takes the name of the Kedro-Viz hook that counts rows of pandas frames, so that it is not loaded in its place.
-
-    The lake has no such frames, and the hook would import pandas in every run, for longer than an idle one takes.
-    """
-
-    __name__ = "kedro-dataset-stats"
-
-
 def refused(what: str) -> UsageError:
     """The error for a way of running that DuckDB cannot take part in."""
     return UsageError(
