@@ -18,6 +18,7 @@ from lineage_picture import Picture
 from lineage_server import LineageServer, check
 from official_schemas import errors_of_all
 from tests.increments.lake import PROJECT, environment_of
+from tests.lineage.delivery.troubled_server import LineageServer as TroubledServer
 
 PLANTED = "pl4nt3d-s3cret"
 CONFIG = f"""
@@ -189,3 +190,31 @@ def test_a_server_gets_every_event_in_order(lake: LakeWithLineage) -> None:
         assert "lineage" not in done.stdout.lower().replace("kedro viz run", "").replace("their lineage", "")
         assert server.problems == []
         assert story(server.events) == story(lake.all_events())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trouble", ["refuse", "hang", "500", "slow:30", "die"])
+def test_a_server_in_trouble_changes_nothing_and_gets_everything_later(lake: LakeWithLineage, trouble: str) -> None:
+    server = TroubledServer()
+    if trouble != "refuse":
+        server.behaviour = trouble
+        server.start()
+    try:
+        done = lake.run_command("run", OPENLINEAGE_URL=server.url, **lake.variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "kedro lake lineage replay" in done.stdout
+        assert len(lake.marts()["mart_bioreactor_overview"]) > 0
+        if trouble == "refuse":
+            server.start()
+        server.behaviour = "accept"
+        replay = ("lake", "lineage", "replay")
+        done = lake.run_command(*replay, OPENLINEAGE_URL=server.url, **lake.variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        told, received = story(lake.all_events()), story(server.received)
+        # One that dies may have an event that it did not answer.
+        assert received[-len(told) :] == told
+        assert len(received) == len(told) or trouble == "die"
+        assert lake.run_command(*replay, OPENLINEAGE_URL=server.url, **lake.variables).returncode == 0
+        assert len(server.received) == len(received)
+    finally:
+        server.stop()

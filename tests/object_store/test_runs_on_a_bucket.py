@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -38,6 +40,22 @@ def test_runs_on_a_bucket_equal_runs_on_a_folder(new_lake: NewLake) -> None:
     assert written["curated.dim_batch"] == 3
     lake.assert_equals_fresh_build()
     assert {report.batches for report in run(lake).writes if report.table != "raw.files"} == {0}
+
+
+def test_lineage_names_the_bucket_and_its_prefix(
+    new_lake: NewLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = new_lake()
+    lake.write("B-1.parquet", as_parquet(readings("B-1", 1)))
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "false")
+    monkeypatch.setenv("BIOREACTOR_LAKE_LINEAGE_FILE", str(tmp_path / "events.jsonl"))
+    lake.run("ingestion")
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    named = {(one["namespace"], one["name"]) for event in events for one in event["inputs"]}
+    prefix = lake.prefix.strip("/")
+    # Servers take no name that begins with a digit.
+    assert (f"s3://{lake.bucket}", f"_{prefix}" if prefix[0].isdigit() else prefix) in named
+    assert SECRET not in (tmp_path / "events.jsonl").read_text()
 
 
 @pytest.mark.slow
