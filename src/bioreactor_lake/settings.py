@@ -12,8 +12,13 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     # An environment says only what differs in it, however deep.
-    "merge_strategy": {"globals": "soft", "parameters": "soft", "catalog": "soft", "openlineage": "soft"},
-    "config_patterns": {"openlineage": ["openlineage*", "openlineage*/**", "**/openlineage*"]},
+    "merge_strategy": dict.fromkeys(("globals", "parameters", "catalog", "openlineage", "tags", "equipment"), "soft"),
+    # The suites are one file per table, and are found by their names.
+    "config_patterns": {
+        "openlineage": ["openlineage*", "openlineage*/**", "**/openlineage*"],
+        "tags": ["tags*"],
+        "equipment": ["equipment*"],
+    },
     "custom_resolvers": {
         # An environment variable, or the default where it is unset or empty.
         "env": lambda name, default="": os.environ.get(name) or default,

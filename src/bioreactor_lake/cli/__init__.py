@@ -3,6 +3,7 @@
 import click
 
 from bioreactor_lake.cli.backfill import backfill
+from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
 from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
@@ -26,6 +27,7 @@ def lake() -> None:
 
 cli.add_command(run)
 lake.add_command(backfill)
+lake.add_command(check)
 lake.add_command(compact)
 lake.add_command(lineage)
 lake.add_command(plan)

@@ -1,4 +1,4 @@
-"""The project for a command that is no run: opened from any folder of it, its catalog let go at the end."""
+"""The project for a command that is no run: opened from any folder of it, let go at the end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from typing import Any, cast
 
 @contextmanager
 def open_catalog(env: str | None) -> Iterator[Any]:
-    """Kedro's catalog, with the lake's exit codes; the warehouse and the embedded Postgres are let go afterwards.
+    """Kedro's catalog; otherwise as `open_context`."""
+    with open_context(env) as context:
+        yield context.catalog
+
+
+@contextmanager
+def open_context(env: str | None) -> Iterator[Any]:
+    """Kedro's context, with the lake's exit codes; the warehouse and the embedded Postgres are let go afterwards.
 
     Args:
         env: Kedro's environment; None for the default.
@@ -20,7 +27,7 @@ def open_catalog(env: str | None) -> Iterator[Any]:
 
     with open_project(env) as context:
         try:
-            yield context.catalog
+            yield context
         finally:
             warehouse.close()
             release_embedded()

@@ -1,0 +1,96 @@
+"""How verdicts look on a terminal: a line for each expectation, and the rows that fail."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bioreactor_lake.quality.verdicts import Verdict
+
+_COLOURS = {"warn": "yellow", "error": "red", "fatal": "bold red"}
+_UNBOUND = 1000
+_SHOWN = 10
+_LONGEST = 60
+
+
+def print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Print a line for each expectation, with its batches together, and below what fails."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console() if sys.stdout.isatty() else Console(width=_UNBOUND)
+    shown = Table(box=box.SIMPLE_HEAD)
+    for name in ("Suite", "Expectation", "About", "Observed", "Verdict"):
+        shown.add_column(name, overflow="fold")
+    groups: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault((verdict.suite, verdict.expectation_id), []).append(verdict)
+    for (suite, expectation), group in groups.items():
+        failed = [verdict for verdict in group if not verdict.success]
+        word = failed[0].severity if failed else "ok"
+        shown.add_row(
+            suite,
+            expectation,
+            _about(group, failed),
+            _observed(failed or group),
+            Text(word, _COLOURS.get(word, "green")),
+        )
+    console.print(shown)
+    for group in groups.values():
+        _print_failures([verdict for verdict in group if not verdict.success])
+    words = [group[0].severity for group in groups.values() if any(not verdict.success for verdict in group)]
+    counted = ", ".join(f"{words.count(word)} {word}" for word in _COLOURS if word in words)
+    click.echo(f"{len(groups)} expectations: {counted or 'all as expected'}.")
+
+
+def _about(group: Sequence[Verdict], failed: Sequence[Verdict]) -> str:
+    if all(verdict.batch is None for verdict in group):
+        return "table"
+    if not failed:
+        return f"{len(group):,} batch{'' if len(group) == 1 else 'es'}"
+    return f"{len(failed):,} of {len(group):,} batches"
+
+
+def _observed(group: Sequence[Verdict]) -> str:
+    """What was found; of several batches, what was found in all of them together."""
+    if group[0].error:
+        return _short(group[0].error)
+    if group[0].rows is not None and group[0].failing_rows is not None:
+        failing, rows = (sum(getattr(one, name) or 0 for one in group) for name in ("failing_rows", "rows"))
+        named = sorted({str(name) for one in group if isinstance(one.observed, list) for name in one.observed})
+        of = f"{failing:,} of {rows:,} rows" if failing else f"{rows:,} rows"
+        return f"{_short(', '.join(named))} ({of})" if named else of
+    return _spell(group[0].observed) if len(group) == 1 else ""
+
+
+def _print_failures(failed: Sequence[Verdict]) -> None:
+    if not failed:
+        return
+    click.echo(f"\n{failed[0].suite}, {failed[0].expectation_id} ({failed[0].severity}):")
+    for verdict in failed[:_SHOWN]:
+        about = "table" if verdict.batch is None else verdict.batch
+        click.echo(f"  {about}: {verdict.error or _observed([verdict])}")
+        for sample in verdict.samples:
+            click.echo(f"    {_spell(sample)}")
+    if len(failed) > _SHOWN:
+        click.echo(f"  and {len(failed) - _SHOWN:,} more")
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_spell(part)}" for name, part in value.items() if part is not None)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_spell, value)) + "]"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

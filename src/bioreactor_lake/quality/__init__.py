@@ -1,0 +1,1 @@
+"""Data quality: suites of expectations, read from configuration and asked of tables; pure."""

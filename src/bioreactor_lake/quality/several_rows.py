@@ -1,0 +1,168 @@
+"""Expectations about rows that are seen beside others: uniqueness, order, and rows of other tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import ibis
+import ibis.expr.types as ir
+
+from bioreactor_lake.quality.comparisons import NotAskable, all_of
+from bioreactor_lake.quality.expectations import Expectation
+from bioreactor_lake.quality.querying import fetch
+from bioreactor_lake.quality.questions import (
+    BATCH,
+    Answers,
+    Question,
+    Subject,
+    ask_by,
+    column_of,
+    count_rows,
+    judge_rows,
+)
+from bioreactor_lake.quality.row_questions import present
+
+# So many keys of another engine's table are sent along with a query, and no more.
+_SENT = 10_000
+_TIMES = "lake_times"
+_KEYS = ("batch_id", "equipment_id", "tag", "ts")
+
+
+def _ask_unique(subject: Subject, expectation: Expectation) -> Question:
+    """Whether values, or combinations of values, occur once in the whole table; with a null in them they do."""
+    kwargs = expectation.kwargs
+    names = kwargs.get("column_list") or [kwargs["column"]]
+    columns = [subject.column(name) for name in names]
+    considered = present(columns, kwargs) if "column_list" in kwargs else columns[0].notnull()
+
+    def repeated(table: ir.Table) -> ir.Table:
+        rows = table.filter(all_of(subject.where(expectation, table), *(table[name].notnull() for name in names)))
+        return rows.group_by(names).agg(**{_TIMES: rows.count()}).filter(lambda keys: keys[_TIMES] > 1)
+
+    def failing() -> ir.Table:
+        rows = subject.table.filter(all_of(subject.where(expectation)))
+        return rows.semi_join(repeated(subject.table if BATCH in names else subject.whole), names)
+
+    def ask() -> Answers:
+        if BATCH in names or not subject.by_batch:
+            keys = repeated(subject.table)
+            return ask_by(subject, keys, failing=keys[_TIMES].sum())
+        rows = failing()
+        return ask_by(subject, rows, failing=rows.count())
+
+    where = subject.where(expectation)
+    return Question(
+        judge_rows(expectation), {"rows": count_rows(subject.table, where, considered)}, ask=ask, failing=failing
+    )
+
+
+def _ask_order(rising: bool) -> Callable[[Subject, Expectation], Question]:
+    """Whether each value is no less, or no more, than the one before it; nulls are passed over, the first has a bye."""
+
+    def ask_order(subject: Subject, expectation: Expectation) -> Question:
+        kwargs = expectation.kwargs
+        column = subject.column(kwargs["column"])
+        groups = [BATCH] if subject.by_batch else []
+        groups += [name for name in kwargs.get("group_by", ()) if name not in groups]
+        for name in (*groups, *kwargs["order_by"]):
+            subject.column(name)
+        considered = [subject.where(expectation), column.notnull()]
+
+        def failing() -> ir.Table:
+            rows = subject.table.filter(all_of(*considered))
+            value = rows[kwargs["column"]]
+            before = value.lag().over(group_by=[rows[name] for name in groups], order_by=kwargs["order_by"])
+            rows = rows.mutate(lake_before=before)
+            value, before = rows[kwargs["column"]], rows.lake_before
+            if kwargs.get("strictly"):
+                wrong = value <= before if rising else value >= before
+            else:
+                wrong = value < before if rising else value > before
+            return rows.filter(before.notnull() & wrong)
+
+        def ask() -> Answers:
+            rows = failing()
+            return ask_by(subject, rows, failing=rows.count())
+
+        measures = {"rows": count_rows(subject.table, *considered)}
+        return Question(judge_rows(expectation), measures, ask=ask, failing=failing)
+
+    return ask_order
+
+
+def _ask_existing(subject: Subject, expectation: Expectation) -> Question:
+    """Whether values exist in a column of another table; nulls are passed over."""
+    kwargs = expectation.kwargs
+    column, other = subject.column(kwargs["column"]), subject.other(kwargs["other_table_name"])
+    known = column_of(other, kwargs.get("other_column", kwargs["column"]), kwargs["other_table_name"])
+    considered = [subject.where(expectation), column.notnull()]
+
+    def failing() -> ir.Table:
+        rows = subject.table.filter(all_of(*considered))
+        value = rows[kwargs["column"]]
+        if other.get_backend() is subject.table.get_backend():
+            keys = other.select(lake_key=known).distinct()
+            return rows.anti_join(keys, value == keys.lake_key)
+        found = fetch(other.select(lake_key=known).distinct().limit(_SENT + 1))
+        if len(found) > _SENT:
+            raise NotAskable(f"{kwargs['other_table_name']} is in another database and has over {_SENT:,} values.")
+        return rows.filter(~value.isin([row["lake_key"] for row in found if row["lake_key"] is not None]))
+
+    def ask() -> Answers:
+        rows = failing()
+        return ask_by(subject, rows, failing=rows.count())
+
+    return Question(judge_rows(expectation), {"rows": count_rows(subject.table, *considered)}, ask=ask, failing=failing)
+
+
+def _ask_one_file(subject: Subject, expectation: Expectation) -> Question:
+    """Whether every key is in the rows of one file only.
+
+    Looking at every key costs as much as all other checks together. Files can only share keys where their ranges of
+    the last key column, the time, overlap; that is found from one row per file and combination of the other columns.
+    """
+    kwargs = expectation.kwargs
+    keys = list(kwargs.get("column_list", _KEYS))
+    file = kwargs.get("file_column", "source_file")
+    for name in (*keys, file):
+        subject.column(name)
+    where = subject.where(expectation)
+
+    def overlapping() -> ir.Table:
+        rows = subject.table.filter(all_of(where, *(subject.table[name].notnull() for name in keys)))
+        parts = rows.group_by(*keys[:-1], file).agg(lake_low=rows[keys[-1]].min(), lake_high=rows[keys[-1]].max())
+        before = ibis.window(group_by=keys[:-1], order_by=["lake_low", file], preceding=(None, 1))
+        parts = parts.mutate(lake_reach=parts.lake_high.max().over(before))
+        return parts.filter(parts.lake_reach >= parts.lake_low)
+
+    def shared() -> ir.Table:
+        rows = subject.table.filter(all_of(where))
+        if keys[:-1]:
+            rows = rows.semi_join(overlapping().select(*keys[:-1]).distinct(), keys[:-1])
+        counted = rows.group_by(keys).agg(
+            **{_TIMES: rows.count()}, lake_first=rows[file].min(), lake_last=rows[file].max()
+        )
+        return counted.filter(counted.lake_first != counted.lake_last)
+
+    def ask() -> Answers:
+        if not fetch(overlapping().limit(1)):
+            return {}
+        found = shared()
+        if subject.by_batch and BATCH not in keys:
+            raise NotAskable(f"{BATCH} has to be among the keys, or the scope has to be table.")
+        return ask_by(subject, found, failing=found[_TIMES].sum())
+
+    def failing() -> ir.Table:
+        return subject.table.filter(all_of(where)).semi_join(shared(), keys)
+
+    return Question(judge_rows(expectation), {"rows": count_rows(subject.table, where)}, ask=ask, failing=failing)
+
+
+SEVERAL_ROWS: Mapping[str, Callable[[Subject, Expectation], Question]] = {
+    "expect_column_values_to_be_unique": _ask_unique,
+    "expect_compound_columns_to_be_unique": _ask_unique,
+    "expect_column_values_to_be_increasing": _ask_order(rising=True),
+    "expect_column_values_to_be_decreasing": _ask_order(rising=False),
+    "expect_column_values_to_exist_in_other_table": _ask_existing,
+    "expect_keys_to_be_in_one_file": _ask_one_file,
+}
