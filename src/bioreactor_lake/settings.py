@@ -3,9 +3,9 @@
 import os
 
 from bioreactor_lake.catalog import LakeCatalog
-from bioreactor_lake.hooks import LineageHooks, RunHooks, TableStatistics
+from bioreactor_lake.hooks import CheckpointHooks, LineageHooks, RunHooks, TableStatistics
 
-HOOKS = (RunHooks(), LineageHooks(), TableStatistics())
+HOOKS = (RunHooks(), CheckpointHooks(), LineageHooks(), TableStatistics())
 DATA_CATALOG_CLASS = LakeCatalog
 
 CONFIG_LOADER_ARGS = {

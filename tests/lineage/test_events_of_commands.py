@@ -17,7 +17,7 @@ from lake_with_lineage import LakeWithLineage, last_of, story
 from lineage_picture import Picture
 from lineage_server import LineageServer, check
 from official_schemas import errors_of_all
-from tests.increments.lake import PROJECT, environment_of
+from tests.increments.lake import PROJECT, environment_of, readings
 from tests.lineage.delivery.troubled_server import LineageServer as TroubledServer
 
 PLANTED = "pl4nt3d-s3cret"
@@ -218,3 +218,26 @@ def test_a_server_in_trouble_changes_nothing_and_gets_everything_later(lake: Lak
         assert len(server.received) == len(received)
     finally:
         server.stop()
+
+
+@pytest.mark.slow
+def test_a_fatal_check_fails_its_node_and_stops_later_layers(lake: LakeWithLineage, conf: Path) -> None:
+    lake.checkpoints = True
+    (conf / "local/openlineage.yml").unlink()
+    (conf / "local/suites").mkdir()
+    (conf / "local/suites/stg_bioreactor.yml").write_text("expectations: {values_are_physical: {severity: fatal}}\n")
+    source = ("--conf-source", str(conf))
+    lake.put("B-0003.parquet", [(*row[:4], 999.0) for row in readings("B-0003", 3)])
+    done = lake.run_command("run", *source, **lake.variables)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "staging.stg_bioreactor fails what nothing may be built on: values_are_physical" in done.stderr
+    events = lake.all_events()
+    check(events)
+    assert story(events)[-3:] == [("FAIL", "staging.stage_readings"), ("FAIL", "staging"), ("FAIL", "__default__")]
+    assert lake.marts() == {}
+    done = lake.run_command("run", *source, "--pipeline", "curated", **lake.variables)
+    assert done.returncode == 1
+    assert "staging.stg_bioreactor fails what nothing may be built on" in done.stderr
+    lake.put("B-0003.parquet", readings("B-0003", 3))
+    done = lake.run_command("run", *source, **lake.variables)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -14,6 +14,7 @@ from lake_with_lineage import LakeWithLineage, facets_of, last_of, story
 from lineage_picture import Picture
 from lineage_server import Marquez, check
 from official_schemas import errors_of_all
+from tests.increments.lake import readings
 
 from bioreactor_lake.errors import LakeError
 
@@ -297,3 +298,18 @@ def test_what_cannot_be_told_does_not_stop_a_run(lake: LakeWithLineage) -> None:
     run = lake.run()
     assert any("events are not in" in notice for notice in run.notices), run.notices
     assert len(lake.tables()["mart_bioreactor_overview"]) > 0
+
+
+def test_checks_are_told_with_what_they_are_about(lake: LakeWithLineage) -> None:
+    lake.checkpoints = True
+    lake.put("B-0003.parquet", [(*row[:4], 999.0) for row in readings("B-0003", 3)])
+    assert list(lake.run().held) == ["B-0003"]
+    events = lake.new_events()
+    confirm(events)
+    read = facets_of(last_of(events, "curated.summarise_tags"), "inputs", "stg_bioreactor")
+    assertions = {one["name"]: one for one in read["dataQualityAssertions"]["assertions"]}
+    physical = assertions["values_are_physical"]
+    assert (physical["success"], physical["severity"], physical["column"]) == (False, "error", "value")
+    assert assertions["batch_id_is_given"]["success"]
+    fact = facets_of(last_of(events, "marts.build_overview"), "inputs", "fact_bioreactor_batch_stats")
+    assert all(one["success"] for one in fact["dataQualityAssertions"]["assertions"])

@@ -13,12 +13,15 @@ from kedro.framework.cli.utils import env_option
 def release(batches: tuple[str, ...], reason: str, env: str | None) -> None:
     """Let the next run publish held batches as they are now.
 
-    A release counts for the data as they are now: when they change and fail again, the batch is held again. Who
-    released what, when and why is kept in quality.releases.
+    A release counts for the data and the logic as they are now: when either changes and the batch fails again, it is
+    held again. Who released what, when and why is kept in quality.releases.
     """
+    from kedro.framework.project import pipelines
+
     from bioreactor_lake.cli.session import open_catalog
     from bioreactor_lake.datasets import MANIFEST, warehouse
-    from bioreactor_lake.datasets.gate import find_holds, release
+    from bioreactor_lake.datasets.gate import find_all_holds, find_states, release
+    from bioreactor_lake.datasets.planning import expressions
     from bioreactor_lake.errors import UsageError
     from bioreactor_lake.lake.runs import running
 
@@ -28,12 +31,15 @@ def release(batches: tuple[str, ...], reason: str, env: str | None) -> None:
         manifest = catalog[MANIFEST]
         manifest.load()
         backend = warehouse.connect(manifest.warehouse_config, write=True)
-        holds = find_holds(backend)
+        tables = [(one, made) for one, made in expressions(catalog, pipelines["__default__"]) if made is not None]
+        holds = find_all_holds(backend, tables)
         if unknown := [batch for batch in batches if batch not in holds]:
             held = ", ".join(list(holds)[:10]) or "none"
             raise UsageError(f"{', '.join(unknown)} is not held.", next_step=f"Held now: {held}.")
+        states = {batch: find_states(backend, tables, batch) for batch in batches}
         with warehouse.transaction(backend):
-            release(backend, [hold for batch in batches for hold in holds[batch]], reason.strip())
+            for batch in batches:
+                release(backend, holds[batch], states[batch], reason.strip())
     for batch in batches:
         click.echo(f"{batch} is released: {'; '.join(hold.reason for hold in holds[batch])}")
     click.echo("Next: kedro run --pipeline marts")

@@ -65,7 +65,7 @@ def run(**options: Any) -> None:
             print_summary(this_run)
         finally:
             release_embedded()
-        if this_run.held:
+        if this_run.held or this_run.failing_tables:
             print_held(this_run)
             sys.exit(_HELD)
 

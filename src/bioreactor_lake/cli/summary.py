@@ -39,7 +39,11 @@ def print_summary(run: Run) -> None:
 
 
 def print_held(run: Run) -> None:
-    """Print which batches the run did not publish, and why."""
+    """Print which batches the run did not publish, and what fails of tables as a whole, which holds no batch."""
+    for table, sentences in run.failing_tables.items():
+        click.secho(f"{table} fails, which holds no batch: {'; '.join(sentences)}", err=True, fg="yellow")
+    if not run.held:
+        return
     batches = "1 batch is" if len(run.held) == 1 else f"{len(run.held):,} batches are"
     click.secho(f"{batches} held; readers go on seeing what was last published:", err=True, fg="yellow")
     for batch, reasons in list(run.held.items())[:_SHOWN]:

@@ -1,7 +1,8 @@
 """The gate before the marts: batches that are held keep the rows that were last published of them, or stay absent.
 
 Tables of the warehouse always hold what the accepted raw files say. Whether a batch is published is decided here, from
-what the lake knows of it: a newer version of one of its files was quarantined, so that it has lost rows. A person may
+what the lake knows of it: a newer version of one of its files was quarantined, so that it has lost rows, or it fails an
+error of a suite. A person may
 release a batch; that is kept for ever and counts for the state of the data that the person has seen, and no other.
 """
 
@@ -14,9 +15,12 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import relation_catalog
+from bioreactor_lake.datasets import holdings, relation_catalog, verdicts
+from bioreactor_lake.datasets.known_logic import logic_for
+from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.locality import BATCH
 from bioreactor_lake.lake.logic import WHOLE, keyed_leaves
+from bioreactor_lake.quality.verdicts import ERROR
 from bioreactor_lake.sql import literal
 
 _RELEASES = "quality.releases"
@@ -37,17 +41,18 @@ class Hold:
     state: str
 
 
-def find_holds(backend: Any) -> dict[str, tuple[Hold, ...]]:
+def find_holds(backend: Any, mart: str | None = None) -> dict[str, tuple[Hold, ...]]:
     """The batches that are held now, each with its reasons; released ones are left out.
 
     Args:
-        backend: The warehouse, with a manifest.
+        backend: The warehouse.
+        mart: A mart after `holdings.expect`, whose own checks count as well; None for what holds for all.
     """
     if relation_catalog.find(backend, "raw", "files") is None:
         return {}
     released = _released(backend)
     holds: dict[str, list[Hold]] = {}
-    for hold in _of_quarantined_versions(backend):
+    for hold in (*_of_quarantined_versions(backend), *_of_checks(backend, mart)):
         if (hold.batch, hold.state) not in released:
             holds.setdefault(hold.batch, []).append(hold)
     return {batch: tuple(found) for batch, found in sorted(holds.items())}
@@ -64,6 +69,56 @@ def _of_quarantined_versions(backend: Any) -> Iterable[Hold]:
     ).fetchall()
     for batch, path, reason, content in rows:
         yield Hold(batch, f"The newest version of {path} is quarantined: {reason}", f"quarantined {path} {content}")
+
+
+def _of_checks(backend: Any, mart: str | None) -> Iterable[Hold]:
+    """Batches that fail an error of a suite, in a table of the warehouse as it is or in a mart as it would be."""
+    tables = [table for table in verdicts.checked_tables(backend) if not table.startswith("marts.")]
+    failing = verdicts.find_failing(backend, tables)
+    if mart is not None:
+        failing += verdicts.find_failing_expected(backend, mart)
+    for one in failing:
+        if one.severity == ERROR and one.batch != verdicts.TABLE:
+            yield Hold(one.batch, f"{one.table}: {one.sentence}", _state_of(one.table, one.fingerprint))
+
+
+def _state_of(table: str, fingerprint: str) -> str:
+    """What a check is about: other data and other logic are another state, another expectation is not."""
+    return f"{table} {fingerprint}"
+
+
+def find_all_holds(backend: Any, tables: Iterable[tuple[Any, ir.Table]]) -> dict[str, tuple[Hold, ...]]:
+    """The batches that are held of any mart; arguments as for `find_states`."""
+    holds = {batch: dict.fromkeys(found) for batch, found in find_holds(backend).items()}
+    for dataset, expression in tables:
+        if not isinstance(dataset, WarehouseDataset):
+            name = dataset.qualified_name
+            holdings.expect(backend, expression, logic_for(backend, name, expression))
+            for batch, found in find_holds(backend, name).items():
+                holds.setdefault(batch, {}).update(dict.fromkeys(found))
+    return {batch: tuple(found) for batch, found in sorted(holds.items())}
+
+
+def find_states(backend: Any, tables: Iterable[tuple[Any, ir.Table]], batch: str) -> list[str]:
+    """What each table holds of a batch, and each mart would hold, as releases name it.
+
+    Args:
+        backend: The warehouse.
+        tables: The datasets of tables and marts with their expressions.
+        batch: The batch.
+    """
+    states = []
+    for dataset, expression in tables:
+        name = dataset.qualified_name
+        if isinstance(dataset, WarehouseDataset):
+            query = holdings.held_by(backend, name)
+        else:
+            holdings.expect(backend, expression, logic_for(backend, name, expression))
+            query = holdings.EXPECTED_QUERY
+        found = backend.raw_sql(f"SELECT fingerprint FROM ({query}) WHERE batch_id = {literal(batch)}").fetchone()
+        if found is not None:
+            states.append(_state_of(name, found[0]))
+    return states
 
 
 def hold_back(backend: Any, logic: str, published: Mapping[str, str], held: Sequence[str]) -> None:
@@ -96,12 +151,13 @@ def without(data: ir.Table, held: Sequence[str]) -> ir.Table:
     return _keep_others(data.op().replace(filtered).to_expr(), held)
 
 
-def release(backend: Any, holds: Sequence[Hold], reason: str) -> None:
-    """Let held batches be published as they are now.
+def release(backend: Any, holds: Sequence[Hold], states: Sequence[str], reason: str) -> None:
+    """Let a held batch be published as it is now.
 
     Args:
         backend: The warehouse, open for writing.
-        holds: The holds that end.
+        holds: The holds of the batch, which end.
+        states: What its tables and marts hold of it now, so that what is checked later of the same counts as seen.
         reason: Why, in the words of whoever answers for it; kept for ever.
     """
     backend.raw_sql("CREATE SCHEMA IF NOT EXISTS quality")
@@ -109,8 +165,9 @@ def release(backend: Any, holds: Sequence[Hold], reason: str) -> None:
         f"CREATE TABLE IF NOT EXISTS {_RELEASES} (batch_id VARCHAR, state VARCHAR, held_for VARCHAR, reason VARCHAR, "
         "released_by VARCHAR, released_at TIMESTAMP)"
     )
-    for hold in holds:
-        values = ", ".join(map(literal, (hold.batch, hold.state, hold.reason, reason, getpass.getuser())))
+    batch, held_for = holds[0].batch, "; ".join(hold.reason for hold in holds)
+    for state in dict.fromkeys([*(hold.state for hold in holds), *states]):
+        values = ", ".join(map(literal, (batch, state, held_for, reason, getpass.getuser())))
         backend.raw_sql(f"INSERT INTO {_RELEASES} VALUES ({values}, make_timestamp(epoch_us(now())))")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,8 +28,18 @@ from bioreactor_lake.postgres.publishing import (
 )
 from bioreactor_lake.postgres.storage import held_columns
 
+logger = logging.getLogger(__name__)
+
 _BATCH_ROWS = 100_000
 _FEW_BATCHES = 10
+
+
+class _BatchesFail(Exception):  # noqa: N818 - an answer, not a fault
+    """Batches that must not be published as they are."""
+
+    def __init__(self, batches: Sequence[str]) -> None:
+        super().__init__(batches)
+        self.batches = batches
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,14 @@ class Publication:
         state.ensure(connection)
         lock(connection, self.mart)
         state.claim(connection, lake_id, take_over=run.take_over)
+        while True:
+            try:
+                with connection.transaction():
+                    return self._carry_out(connection, run, swap_timeout_seconds)
+            except _BatchesFail as error:
+                logger.warning("%s: publishing again without %s", self.name, ", ".join(error.batches))
+
+    def _carry_out(self, connection: psycopg.Connection[Any], run: Run, swap_timeout_seconds: float) -> WriteReport:
         compared, reason = self.compare(connection, run)
         changes = compared.batches
         if reason is None and not changes:
@@ -81,7 +100,14 @@ class Publication:
         touched = None if reason is not None else [*changes.stale, *changes.gone]
         if touched is None:
             read = self._reader(without(self.data, compared.held))
-            rows = publish(connection, self.mart, read, swap_timeout_seconds=swap_timeout_seconds, keep=compared.held)
+            rows = publish(
+                connection,
+                self.mart,
+                read,
+                swap_timeout_seconds=swap_timeout_seconds,
+                keep=compared.held,
+                check=self._checking(connection, run, None, compared.held),
+            )
         else:
             if held_columns(connection, self.mart.qualified):
                 ensure_mart(connection, self.mart)
@@ -92,6 +118,8 @@ class Publication:
             narrowed = narrow_to(self.backend, self.data, changes.stale, scratch="lake_state.publishing_batches")
             few = len(changes.stale) <= _FEW_BATCHES
             rows = publish_batches(connection, self.mart, self._reader(narrowed, few=few), touched)
+            if changes.stale:
+                self._checking(connection, run, changes.stale, compared.held)(self.mart.schema, self.mart.name)
         fingerprints = holdings.expected(self.backend, None if touched is None else changes.stale)
         # Where all batches have one fingerprint, the first is taken for it.
         fingerprints.sort(key=lambda row: row[0] in compared.held)
@@ -103,6 +131,27 @@ class Publication:
         batches = changes.total if touched is None else len(touched)
         reads = find_reads(self.backend, self.data, None if touched is None else changes.stale)
         return WriteReport(self.name, rows, 0, batches=batches, reason=reason or "", reads=reads)
+
+    def _checking(
+        self, connection: psycopg.Connection[Any], run: Run, batches: Sequence[str] | None, held: Sequence[str]
+    ) -> Callable[[str, str], None]:
+        """What checks rows before anybody can see them.
+
+        Its error undoes the publish; those that fail are held from then on, so that it is made again without them.
+        """
+
+        def check(schema: str, table: str) -> None:
+            if run.checkpoints is None:
+                return
+            failing = run.checkpoints.check_published(
+                self.name, self.backend, connection, without(self.data, held), (schema, table), batches, held, run
+            )
+            # A released one fails and is published.
+            again = [batch for batch in failing if batch in find_holds(self.backend, self.name)]
+            if again:
+                raise _BatchesFail(again)
+
+        return check
 
     def compare(
         self, connection: psycopg.Connection[Any], run: Run, *, count: bool = True
@@ -131,14 +180,14 @@ class Publication:
 
     def _hold_back(self, connection: psycopg.Connection[Any], run: Run, *, is_there: bool) -> tuple[str, ...]:
         """Leave held batches as they are, and tell the run of them."""
-        holds = find_holds(self.backend)
+        # Anew: a publish that is made again begins from what the upstreams hold.
+        holdings.expect(self.backend, self.data, self.logic, self.assume)
+        holds = find_holds(self.backend, self.name)
         for batch, found in holds.items():
             run.held[batch] = tuple(hold.reason for hold in found)
         held = tuple(holds)
         if held:
             published = state.held_of(connection, self.name, held) if is_there else {}
-            # Anew: a publish that is tried again begins from what the upstreams hold.
-            holdings.expect(self.backend, self.data, self.logic, self.assume)
             hold_back(self.backend, self.logic, published, held)
         return held
 

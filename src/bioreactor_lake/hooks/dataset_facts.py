@@ -25,11 +25,12 @@ from bioreactor_lake.datasets.tables import MaterialisedDataset
 from bioreactor_lake.datasets.versions import version_of, version_published
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.logic import leaves, name_leaf
-from bioreactor_lake.lake.runs import RAW_FILES, ReadReport, WriteReport
+from bioreactor_lake.lake.runs import RAW_FILES, CheckReport, ReadReport, WriteReport
 from bioreactor_lake.lineage.columns import trace_columns
 from bioreactor_lake.lineage.events import DatasetUse
 from bioreactor_lake.lineage.facets import (
     Facets,
+    assertions_facet,
     column_lineage_facet,
     facet,
     ownership_facet,
@@ -157,8 +158,13 @@ class DatasetFacts:
             statistics = facet("outputStatistics", {"rowCount": report.rows})
         return [DatasetUse(use.dataset, facets, statistics)]
 
-    def with_statistics(self, uses: Sequence[DatasetUse], reports: Sequence[WriteReport]) -> list[DatasetUse]:
-        """Inputs with what the saves of a node read of them."""
+    def with_statistics(
+        self,
+        uses: Sequence[DatasetUse],
+        reports: Sequence[WriteReport],
+        checks: Mapping[str, Sequence[CheckReport]],
+    ) -> list[DatasetUse]:
+        """Inputs with what the saves of a node read of them, and what the run has found out about them."""
         read: dict[DatasetName, ReadReport] = {}
         for one in (one for report in reports for one in report.reads):
             if one.table == RAW_FILES:
@@ -166,9 +172,20 @@ class DatasetFacts:
             else:
                 names = [self._name_table(self._tables[one.table])] if one.table in self._tables else []
             read |= dict.fromkeys(names, one)
-        nothing = all(report.batches == 0 for report in reports)
+        nothing = bool(reports) and all(report.batches == 0 for report in reports)
+        checked = {
+            self._name_table(self._tables[name]): found for name, found in checks.items() if name in self._tables
+        }
         return [
-            DatasetUse(use.dataset, use.facets, _read_facet(read.get(use.dataset), nothing=nothing)) for use in uses
+            DatasetUse(
+                use.dataset,
+                use.facets,
+                {
+                    **_read_facet(read.get(use.dataset), nothing=nothing),
+                    **assertions_facet(checked.get(use.dataset, ())),
+                },
+            )
+            for use in uses
         ]
 
     def sql(self, data: Any, dataset_name: str) -> Facets:

@@ -132,7 +132,7 @@ class LineageOfRun:
         self._saved[name] = uses
         self._read_marts |= {key: use for use in uses for key in (name, table) if key is not None}
         if set(self._saved) >= set(node.outputs):
-            inputs = self._facts.with_statistics(self._inputs, self._reports)
+            inputs = self._facts.with_statistics(self._inputs, self._reports, self._lake_run.checks)
             outputs = [use for one in node.outputs for use in self._saved[one]]
             self._events.end_node("COMPLETE", inputs=inputs, outputs=outputs)
             self._node = None
@@ -141,7 +141,8 @@ class LineageOfRun:
         """All nodes have ended, and whoever reads what they wrote has news."""
         for exposure in self._settings.exposures:
             if reads := [self._read_marts[name] for name in exposure.reads if name in self._read_marts]:
-                self._events.consume(_describe_exposure(exposure), [_as_input(use) for use in reads])
+                inputs = self._facts.with_statistics([_as_input(use) for use in reads], [], self._lake_run.checks)
+                self._events.consume(_describe_exposure(exposure), inputs)
         self._events.end("COMPLETE")
 
     def fail(self, error: Exception) -> None:

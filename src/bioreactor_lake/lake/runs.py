@@ -39,6 +39,25 @@ class ReadReport:
 
 
 @dataclass(frozen=True)
+class CheckReport:
+    """What became of one expectation of a table in this run.
+
+    Args:
+        expectation: Its id in the suite.
+        kind: Its type, such as `expect_column_values_to_not_be_null`.
+        column: The column that it is about; empty where it is not about one.
+        success: Whether everything that was checked met it.
+        severity: What a failure means.
+    """
+
+    expectation: str
+    kind: str
+    column: str
+    success: bool
+    severity: str
+
+
+@dataclass(frozen=True)
 class WriteReport:
     """What one save did.
 
@@ -85,6 +104,9 @@ class Run:
         lock_timeout_seconds: How long it waits for another process that holds the warehouse.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
         held: Batches that were not published, each with the reasons.
+        failing_tables: Tables that fail an error as a whole, which holds no batch, each with the reasons.
+        checks: What was checked of tables, by schema and name.
+        checkpoints: What checks a mart in the transaction that publishes it; None where there are no suites.
         when_interrupted: What to do when a signal ends the run, of which Kedro's hooks are not told.
     """
 
@@ -100,6 +122,9 @@ class Run:
     lock_timeout_seconds: float = 60
     catalog: Any = None
     held: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    failing_tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    checks: dict[str, tuple[CheckReport, ...]] = field(default_factory=dict)
+    checkpoints: Any = None
     when_interrupted: list[Callable[[], None]] = field(default_factory=list)
 
 

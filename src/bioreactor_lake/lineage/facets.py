@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from bioreactor_lake import __version__
+from bioreactor_lake.lake.runs import CheckReport
 from bioreactor_lake.lineage.naming import DatasetName
 from bioreactor_lake.lineage.origins import ROWS, ColumnOrigin, Subtype, TableLineage
 
@@ -22,6 +23,7 @@ PRODUCER = f"urn:bioreactor-lake:{__version__}"
 
 # Class and version of each facet, by its key.
 _SCHEMAS = {
+    "dataQualityAssertions": ("DataQualityAssertionsDatasetFacet", "1-1-0"),
     "columnLineage": ("ColumnLineageDatasetFacet", "1-2-0"),
     "datasetType": ("DatasetTypeDatasetFacet", "1-0-1"),
     "lifecycleStateChange": ("LifecycleStateChangeDatasetFacet", "1-0-1"),
@@ -126,6 +128,16 @@ def _input_fields(origins: Iterable[ColumnOrigin], names: Mapping[str, DatasetNa
         }
         for (namespace, name, column), played in parts.items()
     ]
+
+
+def assertions_facet(checks: Sequence[CheckReport]) -> Facets:
+    """What was expected of a dataset and found out about it; no facet where nothing was asked."""
+    assertions = [
+        {"assertion": one.kind, "name": one.expectation, "success": one.success, "severity": one.severity}
+        | ({"column": one.column} if one.column else {})
+        for one in checks
+    ]
+    return facet("dataQualityAssertions", {"assertions": assertions}) if assertions else {}
 
 
 def tags_facet(tags: Mapping[str, str], *, of_job: bool = False) -> Facets:

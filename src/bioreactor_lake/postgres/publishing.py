@@ -66,6 +66,7 @@ def publish(
     *,
     swap_timeout_seconds: float,
     keep: Sequence[str] = (),
+    check: Callable[[str, str], None] | None = None,
 ) -> int:
     """Replace the rows of a mart in the connection's transaction, which the caller commits.
 
@@ -75,6 +76,7 @@ def publish(
         read: Opens the stream of all rows; the columns are in the mart's order.
         swap_timeout_seconds: How long to wait for readers before the rows are moved instead of swapped.
         keep: Batches that the stream lacks and whose rows stay; a column that is new has no values in them.
+        check: Is given schema and name of the new rows before readers are disturbed; its error ends the publish.
 
     Returns:
         The number of rows written.
@@ -85,8 +87,9 @@ def publish(
     """
     execute = connection.execute
     ensure_mart(connection, mart)
-    fresh = f"{quote(STATE_SCHEMA)}.{quote(_fresh_name(connection, mart))}"
-    columns = ", ".join(f"{quote(name)} {kind}" for name, kind in mart.columns.items())
+    name = _fresh_name(connection, mart)
+    fresh = f"{quote(STATE_SCHEMA)}.{quote(name)}"
+    columns = ", ".join(f"{quote(column)} {kind}" for column, kind in mart.columns.items())
     execute(f"CREATE TABLE {fresh} ({columns})")
     sent = _copy(connection, fresh, read())
     (found,) = execute(f"SELECT count(*) FROM {fresh}").fetchone() or (0,)
@@ -102,6 +105,8 @@ def publish(
     for index in mart.indexes:
         execute(f"CREATE INDEX ON {fresh} ({_list(index)})")
     execute(f"ANALYZE {fresh}")
+    if check is not None:
+        check(STATE_SCHEMA, name)
     _swap(connection, mart, fresh, swap_timeout_seconds)
     return sent
 

@@ -1,0 +1,218 @@
+"""Checkpoints: the suites of the lake's tables, asked where a table has changed since it was last checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import psycopg
+
+from bioreactor_lake.datasets import holdings, verdicts
+from bioreactor_lake.datasets.raw_restriction import reads_files_only, restricted
+from bioreactor_lake.datasets.relations import WarehouseDataset
+from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.locality import BATCH
+from bioreactor_lake.lake.runs import CheckReport, Run
+from bioreactor_lake.quality.checks import check_table
+from bioreactor_lake.quality.configuration import QualitySettings
+from bioreactor_lake.quality.suite import WAREHOUSE, Suite
+from bioreactor_lake.quality.verdicts import ERROR, FATAL, WARN, Verdict
+
+# The clock makes another verdict of them although nothing has changed.
+_OF_THE_CLOCK = ("expect_newest_to_be_within",)
+_SAID = 3
+
+
+@dataclass
+class Checkpoints:
+    """The suites of a run.
+
+    Args:
+        catalog: The catalog of the run.
+        settings: The suites by the catalog's names of tables, and what they look things up in.
+    """
+
+    catalog: Any
+    settings: QualitySettings
+
+    def check(self, name: str, run: Run) -> None:
+        """Check what a table of the warehouse holds that was not checked before, and keep the verdicts.
+
+        Args:
+            name: The catalog's name of the table; one without a suite, or that is not there, is passed over.
+            run: The run, which is told of warnings and of what fails about the table.
+
+        Raises:
+            LakeError: The table fails something that nothing may be built on.
+        """
+        suite = self.settings.suites.get(name)
+        dataset = self.catalog[name] if suite is not None else None
+        if suite is None or not isinstance(dataset, WarehouseDataset) or not dataset.exists():
+            return
+        backend, table = dataset.connection, dataset.qualified_name
+        verdicts.ensure(backend)
+        version = self._version(suite)
+        held = holdings.held_by(backend, table)
+        unchecked, total = verdicts.find_unchecked(backend, table, held, version)
+        asked = suite if unchecked else _of_the_clock(suite)
+        if asked.expectations:
+            found = self._ask(backend, dataset, asked, None if len(unchecked) == total else list(unchecked))
+            about = {**unchecked, verdicts.TABLE: verdicts.TABLE}
+            verdicts.remember(backend, table, about, version, found, run_id=run.run_id, held=held)
+            run.notices += _warnings(table, found)
+            run.checks[table] = _reports(found)
+        self._judge(backend, [table], run)
+
+    def refuse_to_build_on(self, names: Sequence[str], run: Run) -> None:
+        """Stop where a table that something is to be built on fails what nothing may be built on.
+
+        Args:
+            names: The catalog's names of the tables.
+            run: The run.
+
+        Raises:
+            LakeError: One does, as it is now.
+        """
+        datasets = [self.catalog[name] for name in names if name in self.catalog]
+        tables = [one for one in datasets if isinstance(one, WarehouseDataset)]
+        if tables:
+            self._judge(tables[0].connection, [one.qualified_name for one in tables], run)
+
+    def check_published(
+        self,
+        mart: str,
+        backend: Any,
+        connection: psycopg.Connection[Any],
+        data: ir.Table,
+        rows: tuple[str, str],
+        batches: Sequence[str] | None,
+        held: Sequence[str],
+        run: Run,
+    ) -> list[str]:
+        """Check what a publish has written, in its transaction.
+
+        Args:
+            mart: Schema and name of the mart.
+            backend: The warehouse, after `holdings.expect`.
+            connection: The transaction.
+            data: What the rows were made from.
+            rows: Schema and name of the table that has the rows.
+            batches: The batches that were written; None for all that are in it.
+            held: Batches in it that were not written.
+            run: The run.
+
+        Returns:
+            The batches that fail an error.
+
+        Raises:
+            LakeError: The mart fails something that must not be published at all; everything has to be rolled back.
+        """
+        names = [one for one in self.settings.suites if getattr(self.catalog.get(one), "qualified_name", None) == mart]
+        if not names:
+            return []
+        suite = self.settings.suites[names[0]]
+        verdicts.ensure(backend)
+        schema, table = rows
+        written = ibis.postgres.from_connection(connection).table(table, database=schema)
+        if held:
+            written = written.filter(~written[BATCH].isin(list(held)))
+        beside = self._others(suite, batches) | {f"{names[0]}{WAREHOUSE}": _narrowed(data, batches)}
+        found = self._check(written, suite, batches, beside)
+        expected = dict(holdings.expected(backend, batches))
+        about = {batch: print_ for batch, print_ in expected.items() if batch not in held}
+        about[verdicts.TABLE] = verdicts.TABLE
+        verdicts.remember(backend, mart, about, self._version(suite), found, run_id=run.run_id)
+        run.notices += _warnings(mart, found)
+        run.checks[mart] = _reports(found)
+        failures = [one for one in found if not one.success and one.severity != WARN]
+        if stopping := [one for one in failures if one.severity == FATAL or one.error]:
+            raise _refusal(mart, [verdicts.say(one) for one in stopping], "The old mart is in place.")
+        if of_table := tuple(verdicts.say(one) for one in failures if one.batch is None):
+            run.failing_tables[mart] = of_table
+        return [one.batch for one in failures if one.batch is not None]
+
+    def _ask(self, backend: Any, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None) -> list[Verdict]:
+        """Ask what is about batches of those batches, and the rest of the table."""
+        of_batches = replace(suite, expectations=tuple(one for one in suite.expectations if one.scope == "batch"))
+        of_table = replace(suite, expectations=tuple(one for one in suite.expectations if one.scope != "batch"))
+        found: list[Verdict] = []
+        for part, named in ((of_batches, batches), (of_table, None)):
+            if not part.expectations:
+                continue
+            table, beside = dataset.load(), self._others(part, named)
+            reading = [one for one in (table, *beside.values()) if named and reads_files_only(backend, one)]
+            # The files of other batches are not opened.
+            with restricted(backend, reading[0], named or []) if reading else nullcontext():
+                found += self._check(table, part, named, beside)
+        return found
+
+    def _check(
+        self, table: ir.Table, suite: Suite, batches: Sequence[str] | None, beside: Mapping[str, ir.Table]
+    ) -> list[Verdict]:
+        settings = self.settings
+        return check_table(
+            table, suite, batches=batches, tables=beside, tags=settings.tags, equipment=settings.equipment
+        )
+
+    def _others(self, suite: Suite, batches: Sequence[str] | None) -> dict[str, ir.Table]:
+        """Other tables that a suite looks at, as far as they are about the batches."""
+        loaded = {name: self.catalog.load(name) for name in suite.other_tables if not name.endswith(WAREHOUSE)}
+        return {name: _narrowed(table, batches) for name, table in loaded.items()}
+
+    def _version(self, suite: Suite) -> str:
+        return suite.fingerprint(self.settings.tags, self.settings.equipment)
+
+    def _judge(self, backend: Any, tables: Sequence[str], run: Run) -> None:
+        for table in tables:
+            failing = verdicts.find_failing(backend, [table])
+            if stopping := [one for one in failing if one.stops]:
+                raise _refusal(table, [one.sentence for one in stopping], "Nothing was built on it.")
+            sentences = [one.sentence for one in failing if one.batch == verdicts.TABLE and one.severity == ERROR]
+            if sentences:
+                run.failing_tables[table] = tuple(dict.fromkeys(sentences))
+
+
+def _narrowed(table: ir.Table, batches: Sequence[str] | None) -> ir.Table:
+    if batches is None or BATCH not in table.columns:
+        return table
+    return table.filter(table[BATCH].isin(list(batches)))
+
+
+def _of_the_clock(suite: Suite) -> Suite:
+    return replace(suite, expectations=tuple(one for one in suite.expectations if one.type in _OF_THE_CLOCK))
+
+
+def _reports(found: Sequence[Verdict]) -> tuple[CheckReport, ...]:
+    """One for each expectation, however many batches it was asked of."""
+    failed = {one.expectation_id for one in found if not one.success}
+    asked = {one.expectation_id: one for one in found}
+    return tuple(
+        CheckReport(id_, one.type, str(one.kwargs.get("column", "")), id_ not in failed, one.severity)
+        for id_, one in asked.items()
+    )
+
+
+def _warnings(table: str, found: Sequence[Verdict]) -> list[str]:
+    """One line for each warning, however many batches it is about."""
+    by_expectation: dict[str, list[Verdict]] = {}
+    for one in found:
+        if not one.success and one.severity == WARN:
+            by_expectation.setdefault(one.expectation_id, []).append(one)
+    lines = []
+    for first, *more in by_expectation.values():
+        where = f", in {len(more) + 1:,} batches" if more else f", in {first.batch}" if first.batch is not None else ""
+        lines.append(f"Warning: {table}: {verdicts.say(first)}{where}")
+    return lines
+
+
+def _refusal(table: str, sentences: Sequence[str], kept: str) -> LakeError:
+    more = f" and {len(sentences) - _SAID:,} more" if len(sentences) > _SAID else ""
+    return LakeError(
+        f"{table} fails what nothing may be built on: {'; '.join(sentences[:_SAID])}{more}.",
+        kept=kept,
+        next_step="Look at it with kedro lake check, mend the data or the suite in conf/base/suites, then: kedro run",
+    )

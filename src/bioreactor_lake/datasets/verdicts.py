@@ -1,0 +1,263 @@
+"""Verdicts of checks, kept beside the tables that they are about: what was checked, what fails now, and all results.
+
+`quality.checked` has for each table and batch the fingerprint and the suite that it was last checked with, so that a
+check is made again only where one of them is another; `quality.failing` what fails of it. Both are replaced batch by
+batch. `quality.results` is appended to: every failure, and for each expectation how many batches met it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bioreactor_lake.datasets import holdings, warehouse
+from bioreactor_lake.datasets.json_rows import query_rows
+from bioreactor_lake.quality.verdicts import FATAL, WARN, Verdict
+from bioreactor_lake.sql import literal
+
+_CHECKED = {"table_name": "VARCHAR", "batch_id": "VARCHAR", "fingerprint": "VARCHAR", "suite": "VARCHAR"}
+_FAILING = {
+    **_CHECKED, "expectation": "VARCHAR", "severity": "VARCHAR", "sentence": "VARCHAR", "is_unanswered": "BOOLEAN",
+}  # fmt: skip
+_RESULTS = {
+    "run_id": "VARCHAR", "suite_name": "VARCHAR", **_FAILING, "type": "VARCHAR", "kwargs": "VARCHAR",
+    "success": "BOOLEAN", "observed": "VARCHAR", "rows": "BIGINT", "failing_rows": "BIGINT", "samples": "VARCHAR",
+    "batches": "BIGINT", "failing_batches": "BIGINT",
+}  # fmt: skip
+
+TABLE = ""
+"""The batch of a verdict that is about a table."""
+
+
+@dataclass(frozen=True)
+class Failing:
+    """An expectation that a table, or a batch of it, fails as it is now.
+
+    Args:
+        table: Schema and name.
+        batch: The batch; `TABLE` where it is about the table.
+        fingerprint: What was checked.
+        expectation: The expectation's id.
+        severity: `warn`, `error` or `fatal`.
+        sentence: What failed, for people.
+        is_unanswered: Whether it could not be found out, rather than found to be wrong.
+    """
+
+    table: str
+    batch: str
+    fingerprint: str
+    expectation: str
+    severity: str
+    sentence: str
+    is_unanswered: bool
+
+    @property
+    def stops(self) -> bool:
+        """Whether nothing may be built on the table; a check of errors that cannot be made counts as one that fails."""
+        return self.severity == FATAL or (self.is_unanswered and self.severity != WARN)
+
+
+def ensure(backend: Any) -> None:
+    """Create the tables of the verdicts if they are not there."""
+    backend.raw_sql("CREATE SCHEMA IF NOT EXISTS quality")
+    for name, kinds in (("checked", _CHECKED), ("failing", _FAILING), ("results", _RESULTS)):
+        columns = ", ".join(f"{column} {kind}" for column, kind in kinds.items())
+        backend.raw_sql(f"CREATE TABLE IF NOT EXISTS quality.{name} ({columns}, checked_at TIMESTAMP)")
+
+
+def is_there(backend: Any) -> bool:
+    """Whether anything was ever checked."""
+    return bool(
+        backend.raw_sql(
+            "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'quality' AND table_name = 'failing'"
+        ).fetchone()
+    )
+
+
+def find_unchecked(backend: Any, table: str, held: str, suite: str) -> tuple[dict[str, str], int]:
+    """The batches of a table that were not checked as they are, with their fingerprints, and how many there are in all.
+
+    Args:
+        backend: The warehouse, after `ensure`.
+        table: Schema and name.
+        held: A query for the `batch_id, fingerprint` that it holds.
+        suite: The suite's fingerprint.
+    """
+    rows = backend.raw_sql(
+        f"SELECT h.batch_id, h.fingerprint FROM ({held}) AS h ANTI JOIN (FROM quality.checked WHERE "
+        f"table_name = {literal(table)} AND suite = {literal(suite)}) AS c USING (batch_id, fingerprint) ORDER BY 1"
+    ).fetchall()
+    (total,) = backend.raw_sql(f"SELECT count(*) FROM ({held})").fetchone()
+    return dict(rows), int(total)
+
+
+def remember(
+    backend: Any,
+    table: str,
+    fingerprints: Mapping[str, str],
+    suite: str,
+    verdicts: Sequence[Verdict],
+    *,
+    run_id: str,
+    held: str | None = None,
+) -> None:
+    """Keep the verdicts of a check, in one transaction.
+
+    Args:
+        backend: The warehouse, after `ensure`.
+        table: Schema and name.
+        fingerprints: Of the batches that were checked; `TABLE` for the table.
+        suite: The suite's fingerprint.
+        verdicts: What was found.
+        run_id: The run.
+        held: A query for the `batch_id` that the table holds: what is kept of others is dropped; None to keep all.
+    """
+    failures = [one for one in verdicts if not one.success]
+    checked = [_about(table, batch, fingerprint, suite) for batch, fingerprint in fingerprints.items()]
+    failing = [_failing(table, one, fingerprints, suite) for one in failures]
+    results = [_result(run_id, one, _failing(table, one, fingerprints, suite)) for one in failures]
+    results += _summaries(run_id, table, suite, verdicts)
+    batches = f"[{', '.join(map(literal, fingerprints))}]::VARCHAR[]"
+    with warehouse.transaction(backend):
+        for name, rows, kinds in (("checked", checked, _CHECKED), ("failing", failing, _FAILING)):
+            gone = "" if held is None else f" OR (batch_id <> '' AND batch_id NOT IN (SELECT batch_id FROM ({held})))"
+            backend.raw_sql(
+                f"DELETE FROM quality.{name} WHERE table_name = {literal(table)} "
+                f"AND (list_contains({batches}, batch_id){gone})"
+            )
+            _append(backend, name, rows, kinds)
+        _append(backend, "results", results, _RESULTS)
+
+
+def find_failing(backend: Any, tables: Sequence[str]) -> list[Failing]:
+    """What fails of tables of the warehouse as they are now; verdicts about an earlier state are passed over.
+
+    Args:
+        backend: The warehouse.
+        tables: Schema and name of each.
+    """
+    if not is_there(backend):
+        return []
+    found: list[Failing] = []
+    for table in tables:
+        rows = backend.raw_sql(_select(f"table_name = {literal(table)}")).fetchall()
+        if not rows:
+            continue
+        held = dict(
+            backend.raw_sql(f"SELECT batch_id, fingerprint FROM ({holdings.held_by(backend, table)})").fetchall()
+        )
+        found += [Failing(*row) for row in rows if row[1] == TABLE or held.get(row[1]) == row[2]]
+    return found
+
+
+def find_failing_expected(backend: Any, mart: str) -> list[Failing]:
+    """What failed when a mart was last to be published, of the batches that are to be published now just the same.
+
+    Args:
+        backend: The warehouse, after `holdings.expect`.
+        mart: Schema and name.
+    """
+    if not is_there(backend):
+        return []
+    rows = backend.raw_sql(
+        f"SELECT f.* FROM ({_select(f'table_name = {literal(mart)}')}) AS f "
+        f"SEMI JOIN ({holdings.EXPECTED_QUERY}) AS e USING (batch_id, fingerprint)"
+    ).fetchall()
+    return [Failing(*row) for row in rows]
+
+
+def checked_tables(backend: Any) -> list[str]:
+    """The tables of the warehouse that fail something, in order."""
+    if not is_there(backend):
+        return []
+    return [
+        name for (name,) in backend.raw_sql("SELECT DISTINCT table_name FROM quality.failing ORDER BY 1").fetchall()
+    ]
+
+
+def say(verdict: Verdict) -> str:
+    """A failure in a sentence, without values.
+
+    >>> say(Verdict("s", "ph", "expect_column_values_to_be_between", {"column": "value"}, "t", "B-1", "error", False,
+    ...             rows=10, failing_rows=2))
+    'ph: 2 of 10 rows fail expect_column_values_to_be_between (value)'
+    """
+    columns = [str(verdict.kwargs[key]) for key in ("column", "column_A", "column_B") if key in verdict.kwargs]
+    columns += [str(name) for name in verdict.kwargs.get("column_list", ())]
+    what = f"{verdict.type} ({', '.join(columns)})" if columns else verdict.type
+    if verdict.error:
+        return f"{verdict.expectation_id}: {what} could not be checked: {verdict.error}"
+    if verdict.failing_rows is not None and verdict.rows is not None:
+        return f"{verdict.expectation_id}: {verdict.failing_rows:,} of {verdict.rows:,} rows fail {what}"
+    return f"{verdict.expectation_id}: {what} is not met"
+
+
+def _select(condition: str) -> str:
+    columns = "table_name, batch_id, fingerprint, expectation, severity, sentence, is_unanswered"
+    return f"SELECT {columns} FROM quality.failing WHERE {condition} ORDER BY batch_id, expectation"
+
+
+def _about(table: str, batch: str | None, fingerprint: str, suite: str) -> dict[str, Any]:
+    return {"table_name": table, "batch_id": batch or TABLE, "fingerprint": fingerprint, "suite": suite}
+
+
+def _failing(table: str, verdict: Verdict, fingerprints: Mapping[str, str], suite: str) -> dict[str, Any]:
+    batch = verdict.batch or TABLE
+    return {
+        **_about(table, batch, fingerprints.get(batch, TABLE), suite),
+        "expectation": verdict.expectation_id,
+        "severity": verdict.severity,
+        "sentence": say(verdict),
+        "is_unanswered": bool(verdict.error),
+    }
+
+
+def _result(run_id: str, verdict: Verdict, about: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **about,
+        "run_id": run_id,
+        "suite_name": verdict.suite,
+        "type": verdict.type,
+        "kwargs": _text(verdict.kwargs),
+        "success": verdict.success,
+        "observed": _text(verdict.observed),
+        "rows": verdict.rows,
+        "failing_rows": verdict.failing_rows,
+        "samples": _text(list(verdict.samples)) if verdict.samples else None,
+    }
+
+
+def _summaries(run_id: str, table: str, suite: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """For each expectation how many batches it was asked of, and how many of them failed."""
+    asked = Counter(one.expectation_id for one in verdicts)
+    failed = Counter(one.expectation_id for one in verdicts if not one.success)
+    first = {one.expectation_id: one for one in reversed(verdicts)}
+    return [
+        {
+            **_result(
+                run_id, one, {**_about(table, TABLE, TABLE, suite), "expectation": id_, "severity": one.severity}
+            ),
+            "success": not failed[id_],
+            "observed": _text(one.observed) if asked[id_] == 1 else None,
+            "rows": sum(each.rows or 0 for each in verdicts if each.expectation_id == id_),
+            "failing_rows": sum(each.failing_rows or 0 for each in verdicts if each.expectation_id == id_),
+            "samples": None,
+            "batches": asked[id_],
+            "failing_batches": failed[id_],
+        }
+        for id_, one in first.items()
+    ]
+
+
+def _append(backend: Any, name: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> None:
+    if rows:
+        columns = ", ".join(kinds)
+        values = query_rows(rows, kinds)
+        backend.raw_sql(f"INSERT INTO quality.{name} SELECT {columns}, make_timestamp(epoch_us(now())) FROM ({values})")
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, default=str)

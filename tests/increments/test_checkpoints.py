@@ -1,0 +1,149 @@
+"""What fails an error of a suite is not published: the batch keeps its last good rows, and all others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import ibis
+import pandas as pd
+import psycopg
+import pytest
+from tests.increments.lake import MARTS, Lake
+
+from bioreactor_lake.pipelines.marts.nodes import build_overview
+
+
+def readings(batch: str, day: int, ph: float = 7.0) -> list[tuple[str, str, str, datetime, float | None]]:
+    start = datetime(2026, 1, 1) + timedelta(days=day)
+    values = {"ph": ph, "do": 40.0, "temperature": 36.8}
+    return [
+        (batch, "BR-1", tag, start + timedelta(minutes=3 * i), value) for i in range(5) for tag, value in values.items()
+    ]
+
+
+@pytest.fixture
+def lake(tmp_path: Path, server: str) -> Iterator[Lake]:
+    lake = Lake(tmp_path / "lake", server)
+    lake.checkpoints = True
+    for day in (1, 2, 3):
+        lake.put(f"B-{day}.parquet", readings(f"B-{day}", day))
+    yield lake
+    lake.drop()
+
+
+def rows(lake: Lake, batch: str) -> dict[str, pd.DataFrame]:
+    marts = lake.marts()
+    return {mart: marts[mart][marts[mart].batch_id == batch].reset_index(drop=True) for mart in MARTS}
+
+
+def assert_same(before: dict[str, pd.DataFrame], after: dict[str, pd.DataFrame]) -> None:
+    for mart, expected in before.items():
+        pd.testing.assert_frame_equal(after[mart], expected, obj=mart)
+
+
+def test_a_batch_with_an_impossible_value_is_held_and_the_others_are_published(lake: Lake) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=99))
+    run = lake.run()
+    assert list(run.held) == ["B-2"]
+    assert any("staging.stg_bioreactor: values_are_physical: 5 of 15 rows" in reason for reason in run.held["B-2"])
+    assert all(found.empty for found in rows(lake, "B-2").values())
+    assert all(len(found) for found in rows(lake, "B-1").values())
+    lake.put("B-2.parquet", readings("B-2", 2))
+    assert lake.run().held == {}
+    lake.assert_equals_fresh_build()
+
+
+def test_readers_never_see_a_bad_number(lake: Lake) -> None:
+    lake.run()
+    before = rows(lake, "B-2")
+    lake.put("B-2.parquet", readings("B-2", 2, ph=99))
+    lake.put("B-4.parquet", readings("B-4", 4))
+    assert list(lake.run().held) == ["B-2"]
+    assert_same(before, rows(lake, "B-2"))
+    assert all(len(found) for found in rows(lake, "B-4").values())
+    # In another process, layer by layer, and as a whole.
+    assert list(lake.run("marts").held) == ["B-2"]
+    assert list(lake.run(full_refresh=True).held) == ["B-2"]
+    assert_same(before, rows(lake, "B-2"))
+    lake.assert_equals_fresh_build(["B-2"], lake.marts())
+
+
+def test_a_file_that_was_delivered_twice_holds_its_batch(lake: Lake) -> None:
+    lake.put("again/B-2.parquet", readings("B-2", 2))
+    run = lake.run()
+    assert list(run.held) == ["B-2"]
+    assert any("readings_are_in_one_file" in reason for reason in run.held["B-2"])
+
+
+def test_only_what_changed_is_checked(lake: Lake) -> None:
+    lake.run()
+    query = "SELECT table_name, batch_id, checked_at FROM quality.checked WHERE batch_id <> '' ORDER BY ALL"
+    with lake.open_warehouse() as connection:
+        before = set(connection.execute(query).fetchall())
+    assert {table for table, *_ in before} >= {"staging.stg_bioreactor", "curated.dim_batch", f"marts.{MARTS[0]}"}
+    lake.put("B-2.parquet", readings("B-2", 2, ph=7.2))
+    lake.run()
+    lake.run()
+    with lake.open_warehouse() as connection:
+        after = set(connection.execute(query).fetchall())
+    assert {batch for _, batch, _ in after - before} == {"B-2"}
+    assert len(after) == len(before)
+
+
+def test_a_release_counts_for_the_checked_data(lake: Lake) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=99))
+    lake.run()
+    done = lake.run_command("lake", "release", "B-2", "--reason", "the probe was calibrated afterwards")
+    assert done.returncode == 0, done.stdout + done.stderr
+    # The marts fail checks of their own, of the same data.
+    assert lake.run("marts").held == {}
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].avg_value.max() == 99
+    lake.put("B-2.parquet", readings("B-2", 2, ph=98))
+    assert list(lake.run().held) == ["B-2"]
+
+
+def spoiled(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.Table, rules: object) -> ibis.Table:
+    """A rule of the mart that spoils one batch: only the mart can show it."""
+    overview = build_overview(dim_batch, fact_bioreactor_batch_stats, rules)
+    factor = (overview.batch_id == "B-2").ifelse(1000.0, 1.0)
+    return overview.mutate(avg_value=overview.avg_value * factor)
+
+
+def test_a_mart_is_checked_before_anybody_sees_it(lake: Lake) -> None:
+    lake.run()
+    before = rows(lake, "B-2")
+    lake.logic["marts.build_overview"] = spoiled
+    run = lake.run()  # the mart as a whole
+    assert list(run.held) == ["B-2"]
+    assert_same(before, rows(lake, "B-2"))
+    lake.put("B-2.parquet", readings("B-2", 2, ph=7.4))
+    lake.put("B-3.parquet", readings("B-3", 3, ph=7.4))
+    assert list(lake.run().held) == ["B-2"]  # two batches of it
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].equals(before["mart_bioreactor_overview"])
+    assert rows(lake, "B-3")["mart_bioreactor_overview"].query("tag == 'ph'").avg_value.tolist() == [pytest.approx(7.4)]
+    with psycopg.connect(lake.database) as connection:
+        assert connection.execute(
+            "SELECT count(*) FROM marts.mart_bioreactor_overview WHERE avg_value > 1000"
+        ).fetchone() == (0,)
+    lake.logic.clear()
+    assert lake.run().held == {}
+    lake.assert_equals_fresh_build()
+
+
+def test_a_batch_that_only_a_mart_holds_can_be_released(lake: Lake) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=-0.5))
+    run = lake.run()
+    assert list(run.held) == ["B-2"]
+    done = lake.run_command("lake", "release", "B-2", "--reason", "an offset that is known")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lake.run("marts").held == {}
+    lake.logic["marts.build_overview"] = spoiled
+    assert list(lake.run("marts").held) == ["B-2"]  # other logic, another state
+
+
+def test_checks_can_be_left_out(lake: Lake) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=99))
+    assert lake.run(checkpoints=False).held == {}
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].avg_value.max() == 99
