@@ -187,7 +187,8 @@ class Lake:
         }  # fmt: skip
 
     def start(self, parameters: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "kedro", "run", "--params", parameters]
+        # The numbers say which version they are of, and are none of a bioreactor.
+        command = [sys.executable, "-m", "kedro", "run", "--params", f"{parameters},checkpoints=false"]
         into = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.Popen(command, cwd=ROOT, env=self.environment, text=True, **into)
 

@@ -55,6 +55,7 @@ def test_a_batch_with_an_impossible_value_is_held_and_the_others_are_published(l
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_readers_never_see_a_bad_number(lake: Lake) -> None:
     lake.run()
     before = rows(lake, "B-2")
@@ -70,6 +71,7 @@ def test_readers_never_see_a_bad_number(lake: Lake) -> None:
     lake.assert_equals_fresh_build(["B-2"], lake.marts())
 
 
+@pytest.mark.slow
 def test_a_file_that_was_delivered_twice_holds_its_batch(lake: Lake) -> None:
     lake.put("again/B-2.parquet", readings("B-2", 2))
     run = lake.run()
@@ -77,6 +79,7 @@ def test_a_file_that_was_delivered_twice_holds_its_batch(lake: Lake) -> None:
     assert any("readings_are_in_one_file" in reason for reason in run.held["B-2"])
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_checked(lake: Lake) -> None:
     lake.run()
     query = "SELECT table_name, batch_id, checked_at FROM quality.checked WHERE batch_id <> '' ORDER BY ALL"
@@ -92,6 +95,7 @@ def test_only_what_changed_is_checked(lake: Lake) -> None:
     assert len(after) == len(before)
 
 
+@pytest.mark.slow
 def test_a_release_counts_for_the_checked_data(lake: Lake) -> None:
     lake.put("B-2.parquet", readings("B-2", 2, ph=99))
     lake.run()
@@ -132,6 +136,7 @@ def test_a_mart_is_checked_before_anybody_sees_it(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_batch_that_only_a_mart_holds_can_be_released(lake: Lake) -> None:
     lake.put("B-2.parquet", readings("B-2", 2, ph=-0.5))
     run = lake.run()

@@ -77,6 +77,7 @@ def test_a_batch_that_changes_is_read_from_its_originals(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_copy_with_a_changed_or_removed_original_is_let_go(lake: Lake) -> None:
     copies, _ = compact(lake, by="batch")
     lake.put("04.parquet", readings("001", 77))

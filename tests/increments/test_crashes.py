@@ -69,7 +69,11 @@ class Started:
 def start(lake: Lake, *arguments: str, bound: bool = False) -> Started:
     environment = os.environ | environment_of(lake) | {"DO_NOT_TRACK": "1", "COLUMNS": "400"}
     output = lake.folder / f"output_{time.time_ns()}.txt"
-    arguments = ("run", *arguments)
+    if "--params" in arguments:
+        *before, given = arguments
+        arguments = ("run", *before, f"{given},checkpoints=false")
+    else:
+        arguments = ("run", *arguments, "--params", "checkpoints=false")
     process = PROCESSES.Process(target=_kedro, args=(environment, arguments, str(output), bound), daemon=True)
     process.start()
     return Started(process, output)

@@ -61,6 +61,7 @@ def test_a_batch_whose_newest_file_is_damaged_keeps_its_rows(lake: Lake) -> None
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_held_and_ends_with_3(lake: Lake) -> None:
     lake.run()
     damage(lake, "B-2.parquet")
@@ -74,6 +75,7 @@ def test_the_command_says_what_is_held_and_ends_with_3(lake: Lake) -> None:
     assert "1 held: B-2" in lake.run_command("lake", "status").stdout
 
 
+@pytest.mark.slow
 def test_a_mart_that_is_written_as_a_whole_keeps_held_rows(lake: Lake) -> None:
     lake.run()
     before = rows(lake, "B-2")
@@ -102,6 +104,7 @@ def test_a_batch_that_was_never_published_is_absent_while_it_is_held(lake: Lake)
     assert all(len(found) for found in rows(lake, "B-1").values())
 
 
+@pytest.mark.slow
 def test_a_release_counts_for_the_data_that_were_seen(lake: Lake) -> None:
     lake.put("B-2-more.parquet", readings("B-2", 5, count=3))
     lake.run()
@@ -119,6 +122,7 @@ def test_a_release_counts_for_the_data_that_were_seen(lake: Lake) -> None:
     assert list(lake.run().held) == ["B-2"]
 
 
+@pytest.mark.slow
 def test_only_held_batches_are_released_and_only_with_a_reason(lake: Lake) -> None:
     lake.run()
     done = lake.run_command("lake", "release", "B-1", "--reason", "why not")
@@ -152,6 +156,7 @@ def share_of_all(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.Table,
     return overview.mutate(avg_value=overview.avg_value / overview.avg_value.sum())
 
 
+@pytest.mark.slow
 def test_what_is_computed_over_several_batches_leaves_held_ones_out(lake: Lake) -> None:
     lake.put("B-2-more.parquet", readings("B-2", 5, count=3))
     lake.logic["marts.build_overview"] = share_of_all
@@ -171,6 +176,7 @@ def test_what_is_computed_over_several_batches_leaves_held_ones_out(lake: Lake) 
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_table_below_that_is_computed_over_all_batches_may_have_a_held_one(lake: Lake) -> None:
     lake.logic["curated.summarise_tags"] = beside_the_largest_of_all
     lake.run()
@@ -181,3 +187,42 @@ def test_a_table_below_that_is_computed_over_all_batches_may_have_a_held_one(lak
     lake.put("B-3.parquet", readings("B-3", 3))
     lake.run()
     lake.assert_equals_fresh_build()
+
+
+@pytest.mark.slow
+def test_a_release_does_not_outlive_the_mend(lake: Lake) -> None:
+    lake.run()
+    before = rows(lake, "B-2")
+    good = (lake.raw / "B-2.parquet").read_bytes()
+    (lake.raw / "B-2.parquet").write_bytes(b"")
+    lake.run()
+    release(lake, "B-2")
+    assert lake.run("marts").held == {}
+    assert all(found.empty for found in rows(lake, "B-2").values())
+    (lake.raw / "B-2.parquet").write_bytes(good)
+    assert lake.run().held == {}
+    assert_same(before, rows(lake, "B-2"))
+    (lake.raw / "B-2.parquet").write_bytes(b"")
+    assert list(lake.run().held) == ["B-2"]
+    assert_same(before, rows(lake, "B-2"))
+
+
+def as_text(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.Table, rules: object) -> ibis.Table:
+    from bioreactor_lake.pipelines.marts.nodes import build_overview
+
+    overview = build_overview(dim_batch, fact_bioreactor_batch_stats, rules)
+    return overview.mutate(source_file_count="x" + overview.source_file_count.cast("string"))
+
+
+@pytest.mark.slow
+def test_a_column_that_becomes_a_number_again_is_published(lake: Lake) -> None:
+    lake.logic["marts.build_overview"] = as_text
+    lake.run()
+    damage(lake, "B-2.parquet")
+    lake.run()
+    lake.logic.clear()
+    lake.run()
+    mart = lake.marts()["mart_bioreactor_overview"]
+    assert mart[mart.batch_id == "B-1"].source_file_count.tolist() == [1, 1, 1]
+    # Text that is no number is nothing in a column of numbers.
+    assert mart[mart.batch_id == "B-2"].source_file_count.isna().all()

@@ -64,7 +64,7 @@ def test_a_plan_with_nothing_new_opens_none(lake: Lake) -> None:
 
 
 def test_a_run_of_the_marts_opens_none(lake: Lake) -> None:
-    assert opened(lake, "run", "--pipeline", "marts", "--params", "full_refresh=true") == set()
+    assert opened(lake, "run", "--pipeline", "marts", "--params", "full_refresh=true,checkpoints=false") == set()
 
 
 def test_a_new_file_opens_the_files_of_its_batch(lake: Lake) -> None:

@@ -313,3 +313,17 @@ def test_checks_are_told_with_what_they_are_about(lake: LakeWithLineage) -> None
     assert assertions["batch_id_is_given"]["success"]
     fact = facets_of(last_of(events, "marts.build_overview"), "inputs", "fact_bioreactor_batch_stats")
     assert all(one["success"] for one in fact["dataQualityAssertions"]["assertions"])
+
+
+@pytest.mark.parametrize("url", ["postgresql://lake@h:x/lake", "host=h port=x", "mysql://h/x"])
+def test_an_address_that_cannot_be_read_fails_the_run_in_lineage_too(lake: LakeWithLineage, url: str) -> None:
+    known, lake.database = lake.database, url
+    try:
+        with pytest.raises(Exception, match=r"\w"):
+            lake.run()
+    finally:
+        lake.database = known
+    events = lake.new_events()
+    check(events)
+    assert story(events)[-1] == ("FAIL", "__default__")
+    assert events[-1]["run"]["facets"]["errorMessage"]["message"]

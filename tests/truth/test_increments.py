@@ -87,6 +87,7 @@ def test_changes_end_in_the_tables_of_a_fresh_lake(folder: RawFolder, new_lake: 
     assert_equal(lake, new_lake(folder.root).run(), marts=False)
 
 
+@pytest.mark.slow
 def test_partial_runs_end_in_the_marts_of_a_fresh_lake(folder: RawFolder, new_lake: NewLake) -> None:
     lake = new_lake(folder.root, marts=True).run(*LAYERS, MARTS)
     replace_by_newer_readings(folder)

@@ -64,11 +64,13 @@ def _of_quarantined_versions(backend: Any) -> Iterable[Hold]:
         "WITH accepted_before AS (SELECT path, batch_ids, row_number() OVER (PARTITION BY path "
         "ORDER BY last_seen_at DESC, first_seen_at DESC) AS age FROM raw.files "
         "WHERE status = 'superseded' AND reason IS NULL AND batch_ids IS NOT NULL) "
-        "SELECT DISTINCT unnest(b.batch_ids), f.path, f.reason, f.content_hash FROM raw.files AS f "
+        "SELECT DISTINCT unnest(b.batch_ids), f.path, f.reason, f.content_hash, f.run_id FROM raw.files AS f "
         "JOIN accepted_before AS b ON b.path = f.path AND b.age = 1 WHERE f.status = 'quarantined' ORDER BY ALL"
     ).fetchall()
-    for batch, path, reason, content in rows:
-        yield Hold(batch, f"The newest version of {path} is quarantined: {reason}", f"quarantined {path} {content}")
+    for batch, path, reason, content, run_id in rows:
+        # The same bytes that come again after a mend were found by another run, and are another hold.
+        state = f"quarantined {path} {content} {run_id}"
+        yield Hold(batch, f"The newest version of {path} is quarantined: {reason}", state)
 
 
 def _of_checks(backend: Any, mart: str | None) -> Iterable[Hold]:

@@ -10,7 +10,8 @@ import duckdb
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
-from kedro.io import CatalogProtocol
+import psycopg
+from kedro.io import CatalogProtocol, DatasetError
 
 from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import spell_type
@@ -74,7 +75,11 @@ class DatasetFacts:
 
     def names_of(self, dataset_name: str) -> list[DatasetName]:
         """The datasets behind an entry of the catalog; none for what lives in memory only."""
-        dataset = self._catalog.get(dataset_name)
+        try:
+            dataset = self._catalog.get(dataset_name)
+        except DatasetError:
+            # What cannot even be made has no name; the run itself says why.
+            return []
         if isinstance(dataset, RawFolderDataset):
             return [_raw_files(dataset)]
         if isinstance(dataset, AcceptedFilesDataset):
@@ -251,8 +256,12 @@ class DatasetFacts:
         return name_duckdb_table(file, dataset.qualified_name, dataset.kind.upper())
 
     def _name_mart(self, dataset: MartDataset) -> DatasetName:
-        database = dataset.database
-        address = database.address
+        try:
+            database = dataset.database
+            address = database.address
+        except (psycopg.Error, LakeError, ValueError):
+            # An address that cannot be read: the save says so.
+            return name_duckdb_table(dataset.warehouse_config["filepath"], dataset.qualified_name)
         if database.is_embedded:
             host_and_port = address and address[:2]
             name = "lake" if address is None else address[2]

@@ -35,11 +35,7 @@ class LineageHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember where the configuration is.
-
-        Raises:
-            UsageError: `openlineage.yml` says what means nothing.
-        """
+        """Remember where the configuration is."""
         self._context = None
         if os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() != "true":
             self._context = context
@@ -48,13 +44,18 @@ class LineageHooks:
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
-        """Get ready. Nothing is told before the first node begins: until then the run may be refused."""
+        """Get ready. Nothing is told before the first node begins: until then the run may be refused.
+
+        Raises:
+            UsageError: `openlineage.yml` says what means nothing.
+        """
         self._run = self._begin = None
         if self._context is None:
             return
-        from bioreactor_lake.hooks.lineage_of_run import LineageOfRun, read_settings
+        from bioreactor_lake.hooks.lineage_of_run import LineageOfRun, confirm_exposures, read_settings
 
         context, settings = self._context, read_settings(self._context)
+        confirm_exposures(settings, catalog)
         asked = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
         self._begin = lambda: LineageOfRun(settings, context, catalog, pipeline, "+".join(asked))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import traceback
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from kedro.pipeline.node import Node
 
 from bioreactor_lake import __version__
 from bioreactor_lake.datasets.attempts import is_interrupted
-from bioreactor_lake.errors import NothingToIngest, find_lake_error
+from bioreactor_lake.errors import NothingToIngest, UsageError, find_lake_error
 from bioreactor_lake.hooks.dataset_facts import DatasetFacts
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 from bioreactor_lake.lineage.delivery.configuration import read_configuration
@@ -36,8 +37,10 @@ from bioreactor_lake.lineage.events import (
 from bioreactor_lake.lineage.facets import Facets, facet, job_type_facet, ownership_facet, tags_facet
 from bioreactor_lake.lineage.redaction import find_secrets, redact
 from bioreactor_lake.lineage.settings import Exposure, LineageSettings
-from bioreactor_lake.lineage.source_code import find_checkout
+from bioreactor_lake.lineage.source_code import find_checkout, without_credentials
 from bioreactor_lake.lineage.started_by import find_starter
+
+logger = logging.getLogger(__name__)
 
 _LONGEST_TRACE = 20_000
 
@@ -49,6 +52,24 @@ def read_settings(context: KedroContext) -> LineageSettings:
         UsageError: It says what means nothing.
     """
     return LineageSettings.from_config(read_configuration(context.config_loader))
+
+
+def confirm_exposures(settings: LineageSettings, catalog: CatalogProtocol[Any, Any]) -> None:
+    """Refuse exposures that read what there is not: they would never be told of.
+
+    Raises:
+        UsageError: One does; it names both.
+    """
+    if not settings.exposures:
+        return
+    names = [name for name in catalog if not name.startswith("param")]
+    known = {*names, *(getattr(catalog.get(name), "qualified_name", "") for name in names)}
+    for exposure in settings.exposures:
+        if unknown := [name for name in exposure.reads if name not in known]:
+            raise UsageError(
+                f"The exposure {exposure.name} in openlineage.yml reads {', '.join(unknown)}, which there is not.",
+                next_step=f"Name tables of the catalog, such as {', '.join(n for n in names if n.startswith('mart'))}.",
+            )
 
 
 class LineageOfRun:
@@ -179,8 +200,13 @@ class LineageOfRun:
 
     def _start_late(self) -> None:
         """A node that never came to its expressions has begun all the same."""
-        if self._node is not None and not self._events.is_in_node:
+        if self._node is None or self._events.is_in_node:
+            return
+        try:
             self._start(self._node, {}, {})
+        except Exception as error:
+            # The run ends all the same, and so does its lineage.
+            logger.warning("Lineage does not tell of %s: %s", self._node.name, error)
 
     def _describe_node(self, node: Node, outputs: Mapping[str, Any]) -> JobDescription:
         function = inspect.unwrap(node.func)
@@ -230,7 +256,7 @@ def _home_of(node: Node, asked: str) -> str:
 
 
 def _describe_exposure(exposure: Exposure) -> JobDescription:
-    text = " ".join(part for part in (exposure.description, exposure.url) if part)
+    text = " ".join(part for part in (exposure.description, without_credentials(exposure.url)) if part)
     owners = [{"name": exposure.owner}] if exposure.owner else []
     return JobDescription(
         exposure.name,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from bioreactor_lake.errors import UsageError
+
+_NAMESPACE = re.compile(r"[a-zA-Z0-9:/_\-.@+]{1,1024}")
+_JOB = re.compile(r"[^\W\d][^\s:#]*")
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,36 @@ class LineageSettings:
                 f"indirect_inputs in openlineage.yml is {said['indirect_inputs']!r}.",
                 next_step="Use with_rows or with_each_column.",
             )
+        for key, kind, word in (
+            ("owners", list, "a list"),
+            ("exposures", dict, "a mapping of names"),
+            ("postgres_hosts", dict, "a mapping of hosts"),
+            ("transport", dict, "a mapping"),
+        ):
+            if not isinstance(said.get(key, kind()), kind):
+                raise UsageError(f"{key} in openlineage.yml is {said[key]!r}.", next_step=f"Write it as {word}.")
         said["owners"] = tuple(
             {"name": owner} if isinstance(owner, str) else dict(owner) for owner in said.get("owners", ())
         )
-        said["exposures"] = tuple(_exposure(name, content) for name, content in dict(said.get("exposures", {})).items())
+        said["exposures"] = tuple(_exposure(name, content) for name, content in said.get("exposures", {}).items())
+        if not _NAMESPACE.fullmatch(str(said.get("namespace", cls.namespace))):
+            raise UsageError(
+                f"The lineage namespace {said['namespace']!r} holds what servers refuse.",
+                next_step="Use letters, digits and : / _ - . @ + in OPENLINEAGE_NAMESPACE or openlineage.yml.",
+            )
         return cls(**said)
 
 
 def _exposure(name: str, content: Mapping[str, Any]) -> Exposure:
+    if not _JOB.fullmatch(name):
+        raise UsageError(
+            f"The exposure {name!r} in openlineage.yml has a name that servers refuse.",
+            next_step="Begin it with a letter, and leave out colons, number signs and blanks.",
+        )
+    if not isinstance(content, Mapping) or not isinstance(content.get("reads", []), list):
+        raise UsageError(
+            f"The exposure {name} in openlineage.yml is {content!r}.", next_step="Give it a list of marts under reads."
+        )
     try:
         reads = tuple(content.get("reads") or ())
         found = Exposure(name, **{**content, "reads": reads})

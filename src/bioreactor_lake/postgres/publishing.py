@@ -95,12 +95,13 @@ def publish(
     (found,) = execute(f"SELECT count(*) FROM {fresh}").fetchone() or (0,)
     if found != sent:
         raise _lost(mart, sent, found)
+    kept = 0
     if keep:
         names = _list(list(mart.columns))
-        execute(
+        kept = execute(
             f"INSERT INTO {fresh} ({names}) SELECT {names} FROM {mart.qualified} WHERE {quote(mart.key[0])} = ANY(%s)",
             [list(keep)],
-        )
+        ).rowcount
     execute(f"ALTER TABLE {fresh} ADD PRIMARY KEY ({_list(mart.key)})")
     for index in mart.indexes:
         execute(f"CREATE INDEX ON {fresh} ({_list(index)})")
@@ -108,7 +109,7 @@ def publish(
     if check is not None:
         check(STATE_SCHEMA, name)
     _swap(connection, mart, fresh, swap_timeout_seconds)
-    return sent
+    return sent + kept
 
 
 def lock(connection: psycopg.Connection[Any], mart: MartTable) -> None:
@@ -181,8 +182,15 @@ def _follow_columns(connection: psycopg.Connection[Any], mart: MartTable) -> Non
         for name, kind in mart.columns.items()
         if name in held and held[name] != kind
     ]
-    if changes:
-        connection.execute(f"ALTER TABLE {mart.qualified} {', '.join(changes)}")
+    if not changes:
+        return
+    try:
+        with connection.transaction():
+            connection.execute(f"ALTER TABLE {mart.qualified} {', '.join(changes)}")
+    except psycopg.errors.DatatypeMismatch:
+        # Values that cannot become the new type go: all rows are about to be written anew.
+        emptied = [f"{change} USING NULL" if change.startswith("ALTER COLUMN") else change for change in changes]
+        connection.execute(f"ALTER TABLE {mart.qualified} {', '.join(emptied)}")
 
 
 def _lost(mart: MartTable, sent: int, found: int) -> LakeError:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
+from bioreactor_lake.errors import UsageError
+
 FILE = "data/lineage/events.jsonl"
 SECONDS = 1.5
 
@@ -32,6 +34,9 @@ def read_configuration(loader: Any) -> dict[str, Any]:
 
     Args:
         loader: Kedro's config loader.
+
+    Raises:
+        UsageError: It cannot be read.
     """
     from kedro.config import MissingConfigException
 
@@ -39,6 +44,11 @@ def read_configuration(loader: Any) -> dict[str, Any]:
         return dict(loader["openlineage"])
     except (KeyError, MissingConfigException):
         return {}
+    except Exception as error:  # YAML's, OmegaConf's and Kedro's have nothing in common
+        sentence = str(error).strip().splitlines()[0]
+        raise UsageError(
+            f"openlineage.yml cannot be read: {sentence}", next_step="Correct it in conf/base or in the environment's."
+        ) from error
 
 
 def journal_path(config: EmitterConfig, root: Path) -> Path | None:

@@ -131,6 +131,9 @@ def _wait_for_delivery(transport: Transport) -> None:
     elif isinstance(transport, CompositeTransport):
         for each in transport.transports:
             _wait_for_delivery(each)
+    elif isinstance(transport, HttpTransport):
+        # A redirect turns the event into a GET, to a page to log in for instance, which answers 200.
+        transport.session.max_redirects = 0
     elif isinstance(transport, KafkaTransport) and transport.producer is not None:
         transport.flush = False  # it would wait for as long as the broker is away
         transport.producer = _Producer(transport.producer)
