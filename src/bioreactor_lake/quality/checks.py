@@ -144,7 +144,7 @@ def _ask_more(asked: _Asked) -> None:
     more_of = question.ask
 
     def ask() -> None:
-        for batch, more in more_of().items():
+        for batch, more in more_of(asked.answers).items():
             asked.answers.setdefault(batch, {}).update(more)
 
     _guarded(asked, ask)
@@ -174,7 +174,7 @@ def _judge(suite: Suite, asked: _Asked, found: Sequence[Any], limit: int) -> lis
         counts = {batch: said.failing_rows for batch, said in judged.items() if not said.success and said.failing_rows}
         samples: dict[Any, tuple[Row, ...]] = {}
         if counts and limit and asked.question.failing is not None:
-            samples = take_samples(asked.subject, asked.question.failing(), counts, limit)
+            samples = take_samples(asked.subject, asked.question.failing(), counts, limit, asked.question.order)
         for batch, said in judged.items():
             verdicts.append(
                 replace(

@@ -124,15 +124,17 @@ class Question:
     Args:
         judge: What follows from the answers.
         measures: What is found out in the one pass over the table.
-        ask: Finds out more, by queries of its own.
+        ask: Finds out more, by queries of its own, given the measures.
         failing: The rows that fail, as an expression or as SQL; None where it is not about rows.
+        order: Columns to sort samples by, so that rows that fail because of each other stand together.
         notice: What else is said.
     """
 
     judge: Callable[[Mapping[str, Any]], Judgement]
     measures: Mapping[str, Measure] = field(default_factory=dict)
-    ask: Callable[[], Answers] | None = None
+    ask: Callable[[Answers], Answers] | None = None
     failing: Callable[[], ir.Table | str] | None = None
+    order: tuple[str, ...] = ()
     notice: Notice | None = None
 
 

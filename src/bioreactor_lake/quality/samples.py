@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -20,7 +20,7 @@ _PLACE = "lake_place"
 
 
 def take_samples(
-    subject: Subject, failing: ir.Table | str, counts: Mapping[Any, int], limit: int
+    subject: Subject, failing: ir.Table | str, counts: Mapping[Any, int], limit: int, order: Sequence[str] = ()
 ) -> dict[Any, tuple[Row, ...]]:
     """Some failing rows of each batch that has any, or of the table.
 
@@ -29,14 +29,16 @@ def take_samples(
         failing: The rows that fail, as an expression or as SQL.
         counts: How many fail, by batch; under None those of the table, or without a batch.
         limit: How many to take of each.
+        order: Columns to sort them by; none for any.
 
     Returns:
         Rows by batch. Where very many rows fail, the first batches only.
     """
     backend = subject.table.get_backend()
     query = failing if isinstance(failing, str) else backend.compile(without_limits(failing))
+    ordered = f"ORDER BY {', '.join(map(quote, order))}" if order else ""
     if not subject.by_batch:
-        return {None: tuple(fetch_sql(backend, f"SELECT * FROM ({query}) AS failing LIMIT {limit}"))}
+        return {None: tuple(fetch_sql(backend, f"SELECT * FROM ({query}) AS failing {ordered} LIMIT {limit}"))}
     batches = list(counts)[:_BATCHES]
     by = quote(BATCH)
     if sum(counts.values()) > _NUMBERED:
@@ -45,13 +47,13 @@ def take_samples(
                 fetch_sql(
                     backend,
                     f"SELECT * FROM ({query}) AS failing "
-                    f"WHERE {by} {'IS NULL' if batch is None else f'= {literal(batch)}'} LIMIT {limit}",
+                    f"WHERE {by} {'IS NULL' if batch is None else f'= {literal(batch)}'} {ordered} LIMIT {limit}",
                 )
             )
             for batch in batches
         }
-    numbered = f"SELECT *, row_number() OVER (PARTITION BY {by}) AS {_PLACE} FROM ({query}) AS failing"
-    rows = fetch_sql(backend, f"SELECT * FROM ({numbered}) AS numbered WHERE {_PLACE} <= {limit}")
+    numbered = f"SELECT *, row_number() OVER (PARTITION BY {by} {ordered}) AS {_PLACE} FROM ({query}) AS failing"
+    rows = fetch_sql(backend, f"SELECT * FROM ({numbered}) AS numbered WHERE {_PLACE} <= {limit} ORDER BY {_PLACE}")
     found = defaultdict(list)
     for row in rows:
         del row[_PLACE]

@@ -13,6 +13,7 @@ from bioreactor_lake.quality.querying import fetch
 from bioreactor_lake.quality.questions import (
     BATCH,
     Answers,
+    Measure,
     Question,
     Subject,
     ask_by,
@@ -24,6 +25,8 @@ from bioreactor_lake.quality.row_questions import present
 
 # So many keys of another engine's table are sent along with a query, and no more.
 _SENT = 10_000
+# So many batches are named one by one; of more, all are looked at.
+_LISTED = 200
 _TIMES = "lake_times"
 _KEYS = ("batch_id", "equipment_id", "tag", "ts")
 
@@ -43,7 +46,7 @@ def _ask_unique(subject: Subject, expectation: Expectation) -> Question:
         rows = subject.table.filter(all_of(subject.where(expectation)))
         return rows.semi_join(repeated(subject.table if BATCH in names else subject.whole), names)
 
-    def ask() -> Answers:
+    def ask(measured: Answers) -> Answers:
         if BATCH in names or not subject.by_batch:
             keys = repeated(subject.table)
             return ask_by(subject, keys, failing=keys[_TIMES].sum())
@@ -52,7 +55,11 @@ def _ask_unique(subject: Subject, expectation: Expectation) -> Question:
 
     where = subject.where(expectation)
     return Question(
-        judge_rows(expectation), {"rows": count_rows(subject.table, where, considered)}, ask=ask, failing=failing
+        judge_rows(expectation),
+        {"rows": count_rows(subject.table, where, considered)},
+        ask=ask,
+        failing=failing,
+        order=tuple(names),
     )
 
 
@@ -80,7 +87,7 @@ def _ask_order(rising: bool) -> Callable[[Subject, Expectation], Question]:
                 wrong = value < before if rising else value > before
             return rows.filter(before.notnull() & wrong)
 
-        def ask() -> Answers:
+        def ask(measured: Answers) -> Answers:
             rows = failing()
             return ask_by(subject, rows, failing=rows.count())
 
@@ -108,7 +115,7 @@ def _ask_existing(subject: Subject, expectation: Expectation) -> Question:
             raise NotAskable(f"{kwargs['other_table_name']} is in another database and has over {_SENT:,} values.")
         return rows.filter(~value.isin([row["lake_key"] for row in found if row["lake_key"] is not None]))
 
-    def ask() -> Answers:
+    def ask(measured: Answers) -> Answers:
         rows = failing()
         return ask_by(subject, rows, failing=rows.count())
 
@@ -118,44 +125,62 @@ def _ask_existing(subject: Subject, expectation: Expectation) -> Question:
 def _ask_one_file(subject: Subject, expectation: Expectation) -> Question:
     """Whether every key is in the rows of one file only.
 
-    Looking at every key costs as much as all other checks together. Files can only share keys where their ranges of
-    the last key column, the time, overlap; that is found from one row per file and combination of the other columns.
+    Looking at every key costs as much as all other checks together. Files can only share keys in batches that have
+    several, and where their ranges of the last key column, the time, overlap; that is found from one row per file and
+    combination of the other columns.
     """
     kwargs = expectation.kwargs
     keys = list(kwargs.get("column_list", _KEYS))
+    others, last = keys[:-1], keys[-1]
     file = kwargs.get("file_column", "source_file")
     for name in (*keys, file):
         subject.column(name)
+    if subject.by_batch and BATCH not in keys:
+        raise NotAskable(f"{BATCH} has to be among the keys, or the scope has to be table.")
     where = subject.where(expectation)
 
-    def overlapping() -> ir.Table:
-        rows = subject.table.filter(all_of(where, *(subject.table[name].notnull() for name in keys)))
-        parts = rows.group_by(*keys[:-1], file).agg(lake_low=rows[keys[-1]].min(), lake_high=rows[keys[-1]].max())
-        before = ibis.window(group_by=keys[:-1], order_by=["lake_low", file], preceding=(None, 1))
+    def overlapping(rows: ir.Table) -> ir.Table:
+        rows = rows.filter(all_of(*(rows[name].notnull() for name in keys)))
+        parts = rows.group_by(*others, file).agg(lake_low=rows[last].min(), lake_high=rows[last].max())
+        before = ibis.window(group_by=others, order_by=["lake_low", file], preceding=(None, 1))
         parts = parts.mutate(lake_reach=parts.lake_high.max().over(before))
         return parts.filter(parts.lake_reach >= parts.lake_low)
 
-    def shared() -> ir.Table:
-        rows = subject.table.filter(all_of(where))
-        if keys[:-1]:
-            rows = rows.semi_join(overlapping().select(*keys[:-1]).distinct(), keys[:-1])
+    def shared(rows: ir.Table) -> ir.Table:
+        if others:
+            rows = rows.semi_join(overlapping(rows).select(*others).distinct(), others)
         counted = rows.group_by(keys).agg(
             **{_TIMES: rows.count()}, lake_first=rows[file].min(), lake_last=rows[file].max()
         )
         return counted.filter(counted.lake_first != counted.lake_last)
 
-    def ask() -> Answers:
-        if not fetch(overlapping().limit(1)):
+    def ask(measured: Answers) -> Answers:
+        suspects = [batch for batch, found in measured.items() if found["first"] != found["last"]]
+        if subject.by_batch:
+            suspects = [batch for batch in suspects if batch is not None]  # there is no key with a null in it
+        rows = subject.table.filter(all_of(where))
+        if subject.by_batch and len(suspects) <= _LISTED:
+            rows = rows.filter(rows[BATCH].isin(suspects))
+        if not suspects or not fetch(overlapping(rows).limit(1)):
             return {}
-        found = shared()
-        if subject.by_batch and BATCH not in keys:
-            raise NotAskable(f"{BATCH} has to be among the keys, or the scope has to be table.")
+        found = shared(rows)
         return ask_by(subject, found, failing=found[_TIMES].sum())
 
     def failing() -> ir.Table:
-        return subject.table.filter(all_of(where)).semi_join(shared(), keys)
+        rows = subject.table.filter(all_of(where))
+        return rows.semi_join(shared(rows), keys)
 
-    return Question(judge_rows(expectation), {"rows": count_rows(subject.table, where)}, ask=ask, failing=failing)
+    return Question(
+        judge_rows(expectation),
+        {
+            "rows": count_rows(subject.table, where),
+            "first": Measure(subject.table[file].min(where=where)),
+            "last": Measure(subject.table[file].max(where=where)),
+        },
+        ask=ask,
+        failing=failing,
+        order=(*keys, file),
+    )
 
 
 SEVERAL_ROWS: Mapping[str, Callable[[Subject, Expectation], Question]] = {

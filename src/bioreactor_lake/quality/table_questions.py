@@ -97,7 +97,7 @@ def _ask_same_totals(subject: Subject, expectation: Expectation) -> Question:
     if "other_row_condition" in kwargs:
         other = other.filter(apply_condition(read_condition(kwargs["other_row_condition"]), other, fit))
 
-    def ask() -> Answers:
+    def ask(measured: Answers) -> Answers:
         total = column_of(other, kwargs["other_column"], name).sum() if "other_column" in kwargs else other.count()
         return ask_by(subject, other, other=total)
 
@@ -118,7 +118,7 @@ def _ask_every_equipment(subject: Subject, expectation: Expectation) -> Question
     kwargs = expectation.kwargs
     column = subject.column(kwargs["column"])
 
-    def ask() -> Answers:
+    def ask(measured: Answers) -> Answers:
         found = {row["name"] for row in fetch(subject.table.select(name=column).distinct())}
         wanted = set(subject.equipment)
         if not wanted and "other_table_name" in kwargs:
@@ -141,7 +141,7 @@ def _ask_query(subject: Subject, expectation: Expectation) -> Question:
     rows = backend.compile(without_limits(subject.table))
     query = f"WITH {name} AS ({rows}) SELECT * FROM ({said.format(batch=name)}) AS unexpected"
 
-    def ask() -> Answers:
+    def ask(measured: Answers) -> Answers:
         if not subject.by_batch:
             return {None: fetch_sql(backend, f"SELECT count(*) AS failing FROM ({query}) AS counted")[0]}
         by = quote(BATCH)

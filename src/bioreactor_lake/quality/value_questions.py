@@ -82,7 +82,7 @@ def _ask_quantiles(subject: Subject, expectation: Expectation) -> Question:
     ranges = expectation.kwargs["quantile_ranges"]
     subject.column(expectation.kwargs["column"])
 
-    def ask() -> Answers:
+    def ask(measured: Answers) -> Answers:
         rows = subject.table.filter(all_of(subject.where(expectation)))
         rows = rows.filter(rows[expectation.kwargs["column"]].notnull())
         value = rows[expectation.kwargs["column"]]
