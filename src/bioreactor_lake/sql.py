@@ -10,6 +10,15 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def storable(text: str) -> str:
+    r"""A text as both can hold it: without NUL, and without halves of characters, as paths may have them.
+
+    >>> storable("a\0b\udcff")
+    'ab?'
+    """
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def literal(text: str) -> str:
     """An SQL string.
 

@@ -77,7 +77,9 @@ def run_all(copy: Path, environment: dict[str, str], lineage_url: str) -> None:
             check=False,
             stdin=subprocess.DEVNULL,
         )
-        assert outcome.returncode == 0, f"{filled}\n{outcome.stdout}\n{outcome.stderr}"
+        # The sample is of the past: its readings are stale, which is a warning.
+        expected = 5 if filled == "kedro lake freshness" else 0
+        assert outcome.returncode == expected, f"{filled}\n{outcome.stdout}\n{outcome.stderr}"
         if "count(*)" in filled:
             assert "71991" in outcome.stdout.replace(",", "")
         if "psql -c" in filled:

@@ -67,7 +67,7 @@ class Lake:
         self.warehouse = folder / "warehouse" / "lake.duckdb"
         self.logic: dict[str, Node] = {}
         self.reading: dict[str, Any] = {}
-        self.checkpoints = False  # what is made up for a test need not be physical
+        self.checkpoints: bool | None = False  # what is made up for a test need not be physical
         self.fresh_state: object = None  # what the last fresh build was made of, and its tables
         self.fresh_tables: dict[str, pd.DataFrame] = {}
         name = f"lake_{uuid4().hex[:10]}"
@@ -76,7 +76,8 @@ class Lake:
         self.database = f"{server.rpartition('/')[0]}/{name}"
 
     def run(self, *pipelines: str, **parameters: object) -> Run:
-        parameters = {"checkpoints": self.checkpoints, **parameters}
+        if self.checkpoints is not None:
+            parameters = {"checkpoints": self.checkpoints, **parameters}
         if self.reading:
             parameters = {"reading": self.reading, **parameters}
         with environment(self), in_place(self.logic), running() as this_run:
@@ -94,7 +95,7 @@ class Lake:
     def run_command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """`kedro`, in a process of its own."""
         mine = os.environ | environment_of(self) | {"DO_NOT_TRACK": "1"} | variables
-        if arguments[0] == "run" and not self.checkpoints and "--params" not in arguments:
+        if arguments[0] == "run" and self.checkpoints is False and "--params" not in arguments:
             arguments = (*arguments, "--params", "checkpoints=false")
         command = [sys.executable, "-m", "kedro", *arguments]
         return subprocess.run(command, cwd=PROJECT, env=mine, capture_output=True, text=True, check=False)

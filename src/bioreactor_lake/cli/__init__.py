@@ -5,11 +5,13 @@ import click
 from bioreactor_lake.cli.backfill import backfill
 from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
+from bioreactor_lake.cli.freshness import freshness
 from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
 from bioreactor_lake.cli.release import release
 from bioreactor_lake.cli.run import run
+from bioreactor_lake.cli.runs import runs
 from bioreactor_lake.cli.simulate import simulate
 from bioreactor_lake.cli.status import status
 from bioreactor_lake.cli.trace import trace
@@ -34,6 +36,11 @@ lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(psql)
 lake.add_command(release)
+lake.add_command(freshness)
+lake.add_command(plan)
+lake.add_command(postgres)
+lake.add_command(psql)
+lake.add_command(runs)
 lake.add_command(simulate)
 lake.add_command(status)
 lake.add_command(trace)

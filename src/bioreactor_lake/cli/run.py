@@ -57,6 +57,8 @@ def run(**options: Any) -> None:
                 if not isinstance(error, Exception):
                     for act in this_run.when_interrupted:
                         act()
+                # Kedro's hooks are not told of signals, nor of what stops a run before its first node.
+                this_run.end(error)
                 raise
             finally:
                 warehouse.close()

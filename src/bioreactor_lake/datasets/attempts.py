@@ -51,7 +51,7 @@ def record_failures(datasets: Sequence[Any], run: Run, error: BaseException) -> 
     known = find_lake_error(error)
     if (known is not None and known.exit_code in (0, 2)) or is_interrupted(error):
         return
-    sentence = known.what if known is not None else _last_cause(error)
+    sentence = explain(error)
     for dataset in datasets:
         if (backend := _backend(dataset)) is None:
             continue
@@ -93,7 +93,10 @@ def _backend(dataset: Any) -> Any:
     return None if config is None else warehouse.writable(config)
 
 
-def _last_cause(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
+    """What failed, in one sentence."""
+    if (known := find_lake_error(error)) is not None:
+        return known.what
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()

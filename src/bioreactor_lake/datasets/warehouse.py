@@ -96,6 +96,21 @@ def glance(config: WarehouseConfig) -> Iterator[None]:
         close(Path(config["filepath"]))
 
 
+@contextmanager
+def open_for_reading(config: WarehouseConfig) -> Iterator[ibis.BaseBackend]:
+    """A connection of the block's own that reads, at once or not at all; it cannot read raw files.
+
+    Raises:
+        LockedError: Another process holds the file.
+        LakeError: The file is not there to be read, is no DuckDB file, or cannot be opened.
+    """
+    backend = _open(Path(config["filepath"]), config, False, patience=0)
+    try:
+        yield backend
+    finally:
+        backend.disconnect()
+
+
 def raw_store(config: WarehouseConfig) -> RawStore:
     """Where the raw files of a warehouse are; one client serves as long as the connection does.
 
@@ -197,7 +212,7 @@ def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | No
     except duckdb.Error as error:
         if _is_locked(error):
             raise LockedError(
-                f"{path} stayed locked for {timeout:g} s. {_holder(error)}",
+                f"{path} {f'stayed locked for {timeout:g} s' if timeout else 'is locked'}. {_holder(error)}",
                 kept="Nothing was changed.",
                 next_step="Close that process, or wait for it and run again.",
             ) from error

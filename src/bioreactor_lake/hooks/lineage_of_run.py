@@ -14,7 +14,6 @@ from typing import Any
 import duckdb
 from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
-from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
@@ -23,6 +22,7 @@ from bioreactor_lake import __version__
 from bioreactor_lake.datasets.attempts import is_interrupted
 from bioreactor_lake.errors import NothingToIngest, UsageError, find_lake_error
 from bioreactor_lake.hooks.dataset_facts import DatasetFacts
+from bioreactor_lake.hooks.homes import home_of
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 from bioreactor_lake.lineage.delivery.configuration import read_configuration
 from bioreactor_lake.lineage.delivery.emitter import Emitter, EmitterConfig
@@ -101,7 +101,7 @@ class LineageOfRun:
             "seconds": settings.seconds,
         }
         self._emitter = Emitter(config, Path(context.project_path))
-        homes = {node.name: _home_of(node, asked) for node in pipeline.nodes}
+        homes = {node.name: home_of(node, asked) for node in pipeline.nodes}
         self._events = RunEvents(
             self._emitter.emit,
             namespace=settings.namespace,
@@ -245,14 +245,6 @@ class LineageOfRun:
             return self._context.config_loader["credentials"]
         except (MissingConfigException, ValueError):
             return {}
-
-
-def _home_of(node: Node, asked: str) -> str:
-    """The pipeline that a node belongs to however it is run: the first registered one that is not all of them."""
-    for name, pipeline in pipelines.items():
-        if name != "__default__" and node in pipeline.nodes:
-            return str(name)
-    return asked
 
 
 def _describe_exposure(exposure: Exposure) -> JobDescription:

@@ -83,12 +83,14 @@ class RunHooks:
     @hook_impl
     def after_pipeline_run(self) -> None:
         """End the run and let other processes have the warehouse."""
+        self._run.end()
         self._stack.close()
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """Keep which tables could not be written, then end the run as after one that succeeded."""
         record_failures([self._run.catalog[name] for name in self._unsaved], self._run, error)
+        self._run.end(error)
         self._stack.close()
 
     def _confirm_batches(self) -> None:

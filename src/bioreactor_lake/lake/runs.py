@@ -108,6 +108,7 @@ class Run:
         checks: What was checked of tables, by schema and name.
         checkpoints: What checks a mart in the transaction that publishes it; None where there are no suites.
         when_interrupted: What to do when a signal ends the run, of which Kedro's hooks are not told.
+        when_ended: What to do when the run has ended, with the error that ended it, while its warehouse is open.
     """
 
     run_id: str = field(default_factory=lambda: str(new_run_id()))
@@ -126,6 +127,12 @@ class Run:
     checks: dict[str, tuple[CheckReport, ...]] = field(default_factory=dict)
     checkpoints: Any = None
     when_interrupted: list[Callable[[], None]] = field(default_factory=list)
+    when_ended: list[Callable[[BaseException | None], None]] = field(default_factory=list)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell those who wait for it, once, that the run has ended."""
+        while self.when_ended:
+            self.when_ended.pop(0)(error)
 
 
 _current: ContextVar[Run | None] = ContextVar("bioreactor_lake_run", default=None)
@@ -146,6 +153,10 @@ def running() -> Iterator[Run]:
     token = _current.set(run)
     try:
         yield run
+    except BaseException as error:
+        # Unless it was said already, by whoever had the warehouse open.
+        run.end(error)
+        raise
     finally:
         _current.reset(token)
 

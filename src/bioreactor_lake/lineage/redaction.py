@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from bioreactor_lake.sql import storable
 
 HIDDEN = "[hidden]"
 
@@ -42,6 +45,34 @@ def redact(text: str, secrets: Iterable[str]) -> str:
         text = text.replace(secret, HIDDEN)
     text = _USER_INFO.sub(f"{HIDDEN}@", text)
     return _ASSIGNED.sub(rf"\1\2\3{HIDDEN}", text)
+
+
+def redact_nested(nested: Any, secrets: Iterable[str], *, hide: bool = False) -> Any:
+    """Configuration as JSON can hold it, without secrets: those that are known, and what is named like one.
+
+    Args:
+        nested: Mappings and lists of plain values; others are spelled as text.
+        secrets: Values that must not be told.
+        hide: Whether everything in it is a secret.
+
+    >>> redact_nested({"api_key": 42, "limits": [0.2, "see postgresql://u:p@h/d"]}, set())
+    {'api_key': '[hidden]', 'limits': [0.2, 'see postgresql://[hidden]@h/d']}
+    """
+    if isinstance(nested, Mapping):
+        return {
+            storable(redact(str(name), secrets)): redact_nested(
+                value, secrets, hide=hide or bool(_SECRET_NAME.search(str(name)))
+            )
+            for name, value in nested.items()
+        }
+    if isinstance(nested, list | tuple):
+        return [redact_nested(value, secrets, hide=hide) for value in nested]
+    if nested is None or isinstance(nested, bool):
+        return nested
+    if hide:
+        return HIDDEN
+    text = storable(redact(str(nested), secrets))
+    return nested if text == str(nested) and isinstance(nested, int | float) and isfinite(nested) else text
 
 
 def _passwords(text: str) -> set[str]:

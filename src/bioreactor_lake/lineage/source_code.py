@@ -6,9 +6,11 @@ import configparser
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from bioreactor_lake.lineage.facets import Facets, facet
+if TYPE_CHECKING:
+    from bioreactor_lake.lineage.facets import Facets
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Checkout:
 
     def locate(self, file: Path) -> Facets:
         """The facet that says where a file is: as a page of the repository where its host is known to have one."""
+        from bioreactor_lake.lineage.facets import facet
+
         path = file.relative_to(self.root).as_posix() if file.is_relative_to(self.root) else file.name
         page = web_page(self.url)
         url = f"{page}/blob/{self.commit}/{quote(path)}" if page and self.commit else file.resolve().as_uri()

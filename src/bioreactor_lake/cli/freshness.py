@@ -1,0 +1,109 @@
+"""`kedro lake freshness`: whether each layer is as new as it has to be."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+from kedro.framework.cli.utils import env_option
+
+from bioreactor_lake.lake.freshness import LAYERS, STALE, TOO_OLD, UNREACHABLE
+
+if TYPE_CHECKING:
+    from bioreactor_lake.datasets.freshness import LayerFreshness
+
+_CODES = {UNREACHABLE: 1, STALE: 5, TOO_OLD: 6}
+_COLOURS = {"fresh": "green", STALE: "yellow"}
+
+
+@click.command()
+@click.option("--layer", "layers", type=click.Choice(list(LAYERS)), multiple=True, help="Only this one; repeatable.")
+@click.option("--format", "as_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@env_option
+def freshness(layers: tuple[str, ...], as_format: str, env: str | None) -> None:
+    """Show how old the newest reading of each layer is, and the last run that brought it up to date.
+
+    The limits are in conf/*/parameters_freshness.yml. Nothing is written, and a run that holds the warehouse is not
+    waited for. A layer that was never built is older than any limit. Exit codes: 0 fresh, 5 a layer is stale, 6 one is
+    too old, 1 one cannot be read, 4 the warehouse is locked.
+    """
+    from kedro.framework.project import pipelines
+
+    from bioreactor_lake.cli.session import open_catalog
+    from bioreactor_lake.datasets.freshness import find_freshness, worst
+    from bioreactor_lake.lake.freshness import read_clock, read_limits
+
+    now = read_clock()
+    with open_catalog(env) as catalog:
+        limits = read_limits(catalog.load("params:freshness"))
+        found = find_freshness(
+            catalog, pipelines, {name: limit for name, limit in limits.items() if not layers or name in layers}, now
+        )
+    if as_format == "json":
+        click.echo(json.dumps([_fields(layer, now) for layer in found], indent=2))
+    else:
+        _print_table(found, now)
+    sys.exit(_CODES.get(worst([verdict for layer in found for verdict in (layer.data, layer.run)]), 0))
+
+
+def _fields(layer: LayerFreshness, now: datetime) -> dict[str, Any]:
+    return {
+        "layer": layer.layer,
+        "freshness": layer.verdict,
+        "data": layer.data,
+        "newest_reading": layer.newest_reading and layer.newest_reading.isoformat(),
+        "newest_reading_hours": _hours(layer.newest_reading, now),
+        "newest_batch_start": layer.newest_batch_start and layer.newest_batch_start.isoformat(),
+        "run": layer.run,
+        "last_run_at": layer.last_run_at and layer.last_run_at.isoformat(),
+        "last_run_hours": _hours(layer.last_run_at, now),
+        "last_run_id": layer.last_run_id,
+        "note": layer.note,
+    }
+
+
+def _print_table(found: tuple[LayerFreshness, ...], now: datetime) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("Layer", "Freshness", "Newest reading (UTC)", "Age", "Newest batch (UTC)", "Last run (UTC)", "Age"):
+        table.add_column(name, justify="right" if name == "Age" else "left")
+    for layer in found:
+        table.add_row(
+            layer.layer,
+            Text(layer.verdict, style=_colour(layer.verdict)),
+            _moment(layer.newest_reading),
+            Text(_age(layer.newest_reading, now), style=_colour(layer.data)),
+            _moment(layer.newest_batch_start),
+            _moment(layer.last_run_at),
+            Text(_age(layer.last_run_at, now), style=_colour(layer.run)),
+        )
+    (Console() if sys.stdout.isatty() else Console(width=1000)).print(table)
+    for layer in found:
+        if layer.note:
+            click.echo(f"{layer.layer}: {layer.note}")
+
+
+def _colour(verdict: str) -> str:
+    return _COLOURS.get(verdict, "red")
+
+
+def _moment(moment: datetime | None) -> str:
+    return "-" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def _hours(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else round((now - moment).total_seconds() / 3600, 3)
+
+
+def _age(moment: datetime | None, now: datetime) -> str:
+    hours = _hours(moment, now)
+    if hours is None:
+        return "-"
+    return f"{hours:,.1f} h" if abs(hours) < 100 else f"{hours / 24:,.0f} days"
