@@ -12,10 +12,13 @@ CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     # An environment says only what differs in it, however deep.
-    "merge_strategy": dict.fromkeys(("globals", "parameters", "catalog", "openlineage", "tags", "equipment"), "soft"),
+    "merge_strategy": dict.fromkeys(
+        ("globals", "parameters", "catalog", "openlineage", "tags", "equipment", "alerts"), "soft"
+    ),
     # The suites are one file per table, and are found by their names.
     "config_patterns": {
         "openlineage": ["openlineage*", "openlineage*/**", "**/openlineage*"],
+        "alerts": ["alerts*", "alerts*/**", "**/alerts*"],
         "tags": ["tags*"],
         "equipment": ["equipment*"],
     },

@@ -104,12 +104,15 @@ class Way:
     """A port that leads to the server, notes each request, and can be cut.
 
     `cut_after` is the number of bytes that an answer to a GET of an object may have before the line goes dead; None
-    for no limit.
+    for no limit. The next `failing` requests whose paths contain `failing_at` are answered with `answer`.
     """
 
     target: int
     requests: list[tuple[str, str]] = field(default_factory=list)
     cut_after: int | None = None
+    failing: int = 0
+    failing_at: str = ""
+    answer: str = "503 Service Unavailable"
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -139,7 +142,12 @@ class Way:
             while data := client.recv(65536):
                 for method, path in _REQUEST.findall(data):
                     self.requests.append((method.decode(), path.decode()))
-                server.sendall(data)
+                    if self.failing and self.failing_at in path.decode():
+                        self.failing -= 1
+                        client.sendall(f"HTTP/1.1 {self.answer}\r\nContent-Length: 0\r\n\r\n".encode())
+                        break
+                else:
+                    server.sendall(data)
         _end(client, server)
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 import click
 
+from bioreactor_lake.cli.alerts import alerts
 from bioreactor_lake.cli.backfill import backfill
 from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
@@ -28,6 +29,7 @@ def lake() -> None:
 
 
 cli.add_command(run)
+lake.add_command(alerts)
 lake.add_command(backfill)
 lake.add_command(check)
 lake.add_command(compact)

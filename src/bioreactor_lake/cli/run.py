@@ -38,12 +38,14 @@ def run(**options: Any) -> None:
     # tenth of a run that finds nothing to do.
     gc.set_threshold(100_000, 50, 1000)
 
+    from bioreactor_lake.cli.alerting import telling
     from bioreactor_lake.cli.summary import print_held, print_summary
     from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.lake.incidents import Finding
     from bioreactor_lake.lake.runs import running
     from bioreactor_lake.postgres.database import release_embedded
 
-    with running() as this_run, exit_codes():
+    with running() as this_run, telling(this_run, options), exit_codes():
         try:
             _check(options)
             try:
@@ -65,6 +67,9 @@ def run(**options: Any) -> None:
                 for notice in this_run.notices:
                     click.echo(notice)
             print_summary(this_run)
+            if any(write.table.startswith("marts.") for write in this_run.writes):
+                held = this_run.held.items()
+                this_run.observe("held", (Finding(batch, "held", in_full="; ".join(why)) for batch, why in held))
         finally:
             release_embedded()
         if this_run.held or this_run.failing_tables:

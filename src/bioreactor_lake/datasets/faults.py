@@ -7,9 +7,24 @@ from typing import Any
 import duckdb
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.runs import retry_rule
 from bioreactor_lake.raw_store import httpfs
 
 CHANGED = "changed while it was read: it is looked at again in the next run"
+
+
+def ask(backend: Any, query: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Names and rows of a query of raw files, asked again where the way to them failed and may be free in a moment.
+
+    Raises:
+        duckdb.Error: As DuckDB says.
+    """
+
+    def once() -> tuple[list[str], list[tuple[Any, ...]]]:
+        cursor = backend.raw_sql(query)
+        return [column[0] for column in cursor.description], cursor.fetchall()
+
+    return retry_rule().carry_out(once, what="Reading raw files", can_pass=httpfs.can_pass)
 
 
 def facts_of(error: duckdb.Error, otherwise: str) -> dict[str, Any]:

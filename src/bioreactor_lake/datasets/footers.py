@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from bioreactor_lake.datasets.faults import facts_of, first_line, raise_unless_of_a_file
+from bioreactor_lake.datasets.faults import ask, facts_of, first_line, raise_unless_of_a_file
 from bioreactor_lake.datasets.parquet_rows import list_paths, partition_keys, path_column, select_rows
 from bioreactor_lake.raw_store import FoundFile, RawStore
 
@@ -43,7 +43,7 @@ def group_by_schema(
     for (_, keys), alike in footers.items():
         query = select_rows(store.root, [alike[0].path], keys, alike[0].facts["path_column"])
         try:
-            described = backend.raw_sql(f"DESCRIBE {query}").fetchall()
+            _, described = ask(backend, f"DESCRIBE {query}")
         except duckdb.Error as error:
             for file in alike:
                 file.facts |= facts_of(error, f"its columns cannot be read ({first_line(error)}): write it again")
@@ -71,10 +71,11 @@ def _read_footers(backend: Any, store: RawStore, files: list[FoundFile]) -> list
     if not files:
         return []
     source = list_paths(store.root, [file.path for file in files])
-    rows = backend.raw_sql(
+    _, rows = ask(
+        backend,
         "SELECT file_name, name, type, num_children, CAST(logical_type AS VARCHAR), converted_type, type_length "
-        f"FROM parquet_schema({source})"
-    ).fetchall()
+        f"FROM parquet_schema({source})",
+    )
     by_name: dict[str, list[Any]] = defaultdict(list)
     for name, *element in rows:
         by_name[name].append(tuple(element))

@@ -13,7 +13,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets.expressions import schema_of
-from bioreactor_lake.datasets.faults import CHANGED, facts_of, first_line, raise_unless_of_a_file
+from bioreactor_lake.datasets.faults import CHANGED, ask, facts_of, first_line, raise_unless_of_a_file
 from bioreactor_lake.datasets.footers import Schema, group_by_schema
 from bioreactor_lake.datasets.json_rows import query_rows
 from bioreactor_lake.datasets.known_logic import remembered
@@ -203,9 +203,8 @@ class RawFolder:
     def _read(self, summarise: Callable[[ir.Table], ir.Table], keys: tuple[str, ...], files: list[FoundFile]) -> None:
         rows = self._backend.sql(self._select(files, keys))
         by_path = {file.path: file for file in files}
-        cursor = self._backend.raw_sql(self._backend.compile(summarise(rows)))
-        names = [column[0] for column in cursor.description]
-        for values in cursor.fetchall():
+        names, summary = ask(self._backend, self._backend.compile(summarise(rows)))
+        for values in summary:
             found = dict(zip(names, values, strict=True))
             facts = by_path[found.pop("source_file")].facts
             facts.pop("reason", None)

@@ -20,7 +20,7 @@ from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import schema_of, spell_type
 from bioreactor_lake.datasets.preview import ColumnText, show_reason, show_rows
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.lake.runs import WriteReport, current_run
+from bioreactor_lake.lake.runs import WriteReport, current_run, retry_rule
 from bioreactor_lake.raw_store import httpfs
 from bioreactor_lake.sql import literal, quote
 
@@ -129,10 +129,11 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         started = time.perf_counter()
         backend, written = warehouse.connect(self._config, write=True), None
         try:
-            with warehouse.transaction(backend):
-                backend.raw_sql(f"CREATE SCHEMA IF NOT EXISTS {quote(self._database)}")
-                self._drop_other_kind(backend)
-                written = self._write(backend, data)
+            written = retry_rule().carry_out(
+                lambda: self._write_in_transaction(backend, data),
+                what=f"Writing {self.qualified_name}",
+                can_pass=httpfs.can_pass,
+            )
         except duckdb.Error as error:
             raise LakeError(
                 f"Writing {self.qualified_name} failed: {error}", kept="It is as it was.", next_step=_next_step(error)
@@ -144,6 +145,21 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
         if (run := current_run()) is not None:
             run.writes.append(report)
         logger.info("Wrote %s", report)
+
+    def _write_in_transaction(self, backend: Any, data: ir.Table) -> WriteReport:
+        run = current_run()
+        told = len(run.notices) if run is not None else 0
+        try:
+            with warehouse.transaction(backend):
+                backend.raw_sql(f"CREATE SCHEMA IF NOT EXISTS {quote(self._database)}")
+                self._drop_other_kind(backend)
+                return self._write(backend, data)
+        except BaseException:
+            # What was rolled back is no news, and is known to no later attempt.
+            relation_catalog.forget()
+            if run is not None:
+                del run.notices[told:]
+            raise
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows, for Kedro-Viz, or why there are none."""

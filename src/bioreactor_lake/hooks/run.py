@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
@@ -14,7 +16,9 @@ from bioreactor_lake.datasets import MANIFEST, warehouse
 from bioreactor_lake.datasets.attempts import forget_failure, record_failures
 from bioreactor_lake.datasets.named_batches import confirm_batches
 from bioreactor_lake.errors import UsageError
+from bioreactor_lake.lake.retries import RetryRules
 from bioreactor_lake.lake.runs import Run, running
+from bioreactor_lake.lineage.started_by import is_scheduled
 
 
 class RunHooks:
@@ -27,14 +31,15 @@ class RunHooks:
         self._stack = ExitStack()
         self._run = Run()
         self._unsaved: list[str] = []
+        self._retries = RetryRules()
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Check the runner and begin the run.
 
         Raises:
-            UsageError: The runner would use one DuckDB connection from several threads or processes, or the run names
-                a batch that no accepted raw file holds.
+            UsageError: The runner would use one DuckDB connection from several threads or processes, the run names
+                a batch that no accepted raw file holds, or the rules of retries mean nothing.
         """
         runner = run_params["runner"]
         if runner != "None" and ".SequentialRunner " not in runner:
@@ -47,6 +52,11 @@ class RunHooks:
             run.lock_timeout_seconds = catalog.load("params:run.lock_timeout_seconds")
             for option in ("full_refresh", "verify", "allow_removal", "take_over"):
                 setattr(run, option, bool(catalog.load(f"params:{option}")))
+            self._retries = RetryRules.from_parameters(
+                catalog.load("params:retries"),
+                layers=[name for name in pipelines if name != "__default__"],
+                scheduled=is_scheduled(os.environ),
+            )
             stack.callback(warehouse.close)
             if MANIFEST not in pipeline.all_outputs():
                 self._confirm_batches()
@@ -55,7 +65,7 @@ class RunHooks:
     @hook_impl
     def before_dataset_loaded(self, node: Node) -> None:
         """Follow which tables are about to be written."""
-        self._unsaved = list(node.outputs)
+        self._enter(node)
 
     @hook_impl
     def before_node_run(self, node: Node, is_async: bool) -> None:
@@ -66,7 +76,7 @@ class RunHooks:
         """
         if is_async:
             raise refused("--async")
-        self._unsaved = list(node.outputs)
+        self._enter(node)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
@@ -89,9 +99,14 @@ class RunHooks:
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """Keep which tables could not be written, then end the run as after one that succeeded."""
+        self._run.unwritten = [getattr(self._run.catalog[name], "qualified_name", name) for name in self._unsaved]
         record_failures([self._run.catalog[name] for name in self._unsaved], self._run, error)
         self._run.end(error)
         self._stack.close()
+
+    def _enter(self, node: Node) -> None:
+        self._unsaved = list(node.outputs)
+        self._run.retry_rule = self._retries.rule_for(node.tags)
 
     def _confirm_batches(self) -> None:
         if self._run.batches:

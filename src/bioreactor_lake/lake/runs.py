@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+
+from bioreactor_lake.lake.incidents import Finding, Kind
+from bioreactor_lake.lake.retries import RetryRule
 
 RAW_FILES = "raw files"
 """What stands for the raw files where tables are named."""
@@ -96,12 +99,15 @@ class Run:
         started_at: Its start, UTC.
         writes: What its saves did, in order.
         notices: What its user should be told at the end.
+        observed: What it found amiss, by kind; a kind that it did not look for is not there.
+        unwritten: The tables that it was about to write when it failed.
         batches: The batches that are written again, and no others; empty for all that are out of date.
         full_refresh: Whether tables are written as a whole even where they are up to date.
         verify: Whether the content of raw files is hashed even where nothing points to a change.
         allow_removal: Whether raw files may go away in numbers.
         take_over: Whether the marts of another lake may be replaced by this one's.
         lock_timeout_seconds: How long it waits for another process that holds the warehouse.
+        retry_rule: How often what can pass by itself is tried, in the node under way.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
         held: Batches that were not published, each with the reasons.
         failing_tables: Tables that fail an error as a whole, which holds no batch, each with the reasons.
@@ -115,12 +121,15 @@ class Run:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     writes: list[WriteReport] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    observed: dict[Kind, list[Finding]] = field(default_factory=dict)
+    unwritten: list[str] = field(default_factory=list)
     batches: tuple[str, ...] = ()
     full_refresh: bool = False
     verify: bool = False
     allow_removal: bool = False
     take_over: bool = False
     lock_timeout_seconds: float = 60
+    retry_rule: RetryRule = field(default_factory=RetryRule)
     catalog: Any = None
     held: dict[str, tuple[str, ...]] = field(default_factory=dict)
     failing_tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -134,6 +143,15 @@ class Run:
         while self.when_ended:
             self.when_ended.pop(0)(error)
 
+    def observe(self, kind: Kind, found: Iterable[Finding]) -> None:
+        """Note all that is amiss of a kind, which may be nothing: what was and is no longer among it has ended.
+
+        Args:
+            kind: What was looked for, such as `held`.
+            found: Every batch, file or table concerned.
+        """
+        self.observed[kind] = list(found)
+
 
 _current: ContextVar[Run | None] = ContextVar("bioreactor_lake_run", default=None)
 
@@ -141,6 +159,12 @@ _current: ContextVar[Run | None] = ContextVar("bioreactor_lake_run", default=Non
 def current_run() -> Run | None:
     """The run under way, or None outside of one, as in a notebook."""
     return _current.get()
+
+
+def retry_rule() -> RetryRule:
+    """How often what can pass by itself is tried, now."""
+    run = _current.get()
+    return RetryRule() if run is None else run.retry_rule
 
 
 @contextmanager

@@ -40,6 +40,17 @@ class Starter:
     nominal_time: datetime | None = None
 
 
+def is_scheduled(environ: Mapping[str, str]) -> bool:
+    """Whether a scheduler started the process: `BIOREACTOR_LAKE_SCHEDULED` says so, or what schedulers leave behind.
+
+    >>> is_scheduled({"AIRFLOW_CTX_LOGICAL_DATE": "2026-11-23T02:00:00+00:00"}), is_scheduled({})
+    (True, False)
+    """
+    if said := environ.get("BIOREACTOR_LAKE_SCHEDULED", "").strip().lower():
+        return said in ("true", "1", "yes")
+    return find_starter(environ) != Starter()
+
+
 def find_starter(environ: Mapping[str, str]) -> Starter:
     """What the environment says of who started the run.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,13 +10,13 @@ from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.retries import with_own
+from bioreactor_lake.lake.runs import retry_rule
 from bioreactor_lake.postgres import placement
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
-logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 # Classes and codes of SQLSTATE that can pass by themselves: connection loss, shutdown and crash recovery, too many
@@ -25,13 +24,30 @@ Result = TypeVar("Result")
 _PASSING = ("08", "53300", "53200", "57P01", "57P02", "57P03", "40001", "40P01", "55P03")
 
 
+# What a server says at log-in while it starts, stops, recovers, or has no connection left.
+_NOT_READY = (
+    "starting up",
+    "shutting down",
+    "in recovery mode",
+    "not yet accepting",
+    "too many clients",
+    "connection slots",
+)
+# What is wrong before any server is asked.
+_WRONG = (
+    "could not translate", "Name or service not known", "nodename nor servname", "no password supplied",
+    "ertificate", "does not support SSL", "invalid ",
+)  # fmt: skip
+
+
 class DatabaseConfig(TypedDict, total=False):
     """The catalog's `postgres` entry.
 
     Args:
         path: Folder of the embedded server, used when the credentials name no other.
-        attempts: How often a publish is tried when the error can pass by itself.
-        wait_seconds: Time between two attempts.
+        attempts: How often a publish is tried when the error can pass by itself, where it is not as often as
+            `retries` says.
+        wait_seconds: Time between two attempts, where it is another.
         swap_timeout_seconds: How long a finished mart waits for readers that hold the old one.
     """
 
@@ -127,30 +143,13 @@ class Database:
             with self.connect() as connection:
                 return action(connection)
 
-        trying = Retrying(
-            retry=retry_if_exception(can_pass),
-            stop=stop_after_attempt(self.config.get("attempts", 3)),
-            wait=wait_fixed(self.config.get("wait_seconds", 2)),
-            before_sleep=self._say(what),
-            reraise=True,
-        )
+        rule = with_own(retry_rule(), self.config.get("attempts"), self.config.get("wait_seconds"))
         try:
-            return trying(once)
+            return rule.carry_out(once, what=f"{what} to {self.name}", can_pass=can_pass, explain=_sentence)
         except psycopg.Error as error:
             raise LakeError(
                 f"{what} to {self.name} failed: {_sentence(error)}.", kept=kept, next_step=_next_step(error)
             ) from error
-
-    def _say(self, what: str) -> Callable[[RetryCallState], None]:
-        def say(state: RetryCallState) -> None:
-            error = state.outcome.exception() if state.outcome is not None else None
-            logger.warning(
-                "%s to %s failed (attempt %d of %d), trying again in %g s: %s",
-                what, self.name, state.attempt_number, self.config.get("attempts", 3),
-                self.config.get("wait_seconds", 2), _sentence(error),
-            )  # fmt: skip
-
-        return say
 
 
 def release_embedded() -> None:
@@ -165,14 +164,18 @@ def can_pass(error: BaseException) -> bool:
     """Whether an error may be gone at the next attempt."""
     if not isinstance(error, psycopg.Error):
         return False
-    if error.sqlstate is None:
-        # The server went away or was not reached; libpq gives no code for refusals at log-in either.
-        text = str(error)
-        return isinstance(error, psycopg.OperationalError) and not any(
-            sign in text
-            for sign in ("authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate")
-        )
-    return error.sqlstate.startswith(_PASSING)
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(_PASSING)
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    # The server went away or was not reached; libpq gives no code for refusals at log-in either. What the server
+    # itself refuses stays refused, unless it is just not ready.
+    text = str(error)
+    if "FATAL:" in text:
+        return any(sign in text for sign in _NOT_READY)
+    if "Temporary failure in name resolution" in text:
+        return True
+    return not any(sign in text for sign in _WRONG)
 
 
 def _plain(url: str) -> str:
@@ -204,6 +207,9 @@ def _options(url: str) -> str:
 
 
 def _sentence(error: BaseException | None) -> str:
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        # What follows it are details, with values of the row in them, and hints.
+        return error.diag.message_primary.rstrip(".")
     # libpq ends with a question ("Is the server running …?"); the cause stands before it.
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.rstrip().endswith("?")]
     return (lines[-1] if lines else type(error).__name__).rstrip(".")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
 
 from bioreactor_lake.errors import LakeError, UsageError
+from bioreactor_lake.lake.runs import retry_rule
 from bioreactor_lake.raw_store import httpfs
 from bioreactor_lake.raw_store.files import FoundFile, RawConfig, is_raw_file
 
@@ -23,7 +24,7 @@ except ImportError as error:
         next_step="pip install 'bioreactor-lake[s3]', or: pip install --require-hashes -r requirements.lock",
     ) from error
 
-from bioreactor_lake.raw_store.refusals import explain
+from bioreactor_lake.raw_store.refusals import can_pass, explain
 
 # Up to here objects are asked for one by one; a listing brings a thousand at once.
 _FEW = 20
@@ -76,7 +77,7 @@ class Bucket:
         keys = {}
         for path in paths:
             try:
-                head = self._client.head_object(Bucket=self._bucket, Key=self._prefix + path)
+                head = self._ask(self._client.head_object, Key=self._prefix + path)
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                     continue
@@ -91,11 +92,11 @@ class Bucket:
         if not file.size_bytes:
             return b""
         try:
-            answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._prefix + file.path, Range=f"bytes=0-{length - 1}"
-            )
-            return bytes(answer["Body"].read())
+            return bytes(self._ask(self._read, Key=self._prefix + file.path, Range=f"bytes=0-{length - 1}"))
         except (ClientError, BotoCoreError) as error:
+            if can_pass(error):
+                # The file is not to blame for it.
+                raise explain(error, self.root, self._endpoint) from error
             raise OSError(str(error)) from error
 
     def prepare(self, backend: Any, *, remember: bool) -> None:
@@ -119,10 +120,25 @@ class Bucket:
     def _list(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Paths under the root with what the listing says of them."""
         with self._explained():
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
-            for page in pages:
+            place: dict[str, str] = {}
+            while True:
+                page = self._ask(self._client.list_objects_v2, Prefix=self._prefix, **place)
                 for item in page.get("Contents", ()):
                     yield item["Key"].removeprefix(self._prefix), item
+                if not page.get("IsTruncated"):
+                    return
+                place = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _read(self, **asked: str) -> bytes:
+        return bytes(self._client.get_object(**asked)["Body"].read())
+
+    def _ask(self, request: Callable[..., Any], **asked: str) -> Any:
+        """Send a request, and again where its failure can pass; botocore does not by itself."""
+        return retry_rule().carry_out(
+            lambda: request(Bucket=self._bucket, **asked),
+            what=f"Asking the object store at {self._endpoint}",
+            can_pass=can_pass,
+        )
 
     def _found(self, path: str, item: Mapping[str, Any]) -> FoundFile:
         return FoundFile(
@@ -153,7 +169,7 @@ def _connect(config: RawConfig) -> tuple[Any, Any]:
             )
         session.set_credentials(given["key"], given["secret"], given.get("token"))
     style = config.get("path_style")
-    options = {"retries": {"mode": "standard", "total_max_attempts": 5}, "connect_timeout": 5, "read_timeout": 30}
+    options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 30}
     settings = {"region_name": config.get("region") or None, "endpoint_url": config.get("endpoint_url") or None}
     try:
         client = session.create_client("s3", config=Config(**options), **settings)

@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 import duckdb
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.runs import retry_rule
 from bioreactor_lake.sql import literal
 
-# Four tries within three seconds; a scheduler's own retries are for what lasts longer.
-_SETTINGS = {"http_retries": "3", "http_retry_wait_ms": "200", "http_retry_backoff": "3", "http_timeout": "30"}
+# One request out of thousands is sent again at once, or a table would be begun anew for it; the statement as a whole is
+# tried again by the rule of retries.
+_SETTINGS = {"http_retry_wait_ms": "200", "http_retry_backoff": "3", "http_timeout": "30"}
 # What a run has looked at once it need not ask for again: the last look at a file is another client's.
 _REMEMBERING = {"enable_http_metadata_cache": "true", "parquet_metadata_cache": "true"}
 
@@ -56,7 +58,8 @@ def prepare(
             options["SESSION_TOKEN"] = literal(token)
     listed = ", ".join(f"{name} {value}" for name, value in options.items())
     backend.raw_sql(f"CREATE OR REPLACE TEMPORARY SECRET raw_files ({listed})")
-    for name, value in {**_SETTINGS, **(_REMEMBERING if remember else {})}.items():
+    settings = {"http_retries": str(retry_rule().attempts - 1), **_SETTINGS, **(_REMEMBERING if remember else {})}
+    for name, value in settings.items():
         backend.raw_sql(f"SET {name} = {value}")
 
 
@@ -64,6 +67,19 @@ def status_of(error: duckdb.Error) -> int | None:
     """The HTTP status that an error of DuckDB is about, or None."""
     status = getattr(error, "status_code", None)
     return int(status) if status else None
+
+
+def is_passing_status(status: int) -> bool:
+    """Whether an HTTP status is of a server that may answer otherwise in a moment."""
+    return status in (408, 429) or status >= 500
+
+
+def can_pass(error: BaseException) -> bool:
+    """Whether what DuckDB says of the way to a file may be gone at the next attempt."""
+    if not isinstance(error, duckdb.Error) or not is_about_the_network(error):
+        return False
+    status = status_of(error)
+    return "ertificate" not in str(error) if status is None else is_passing_status(status)
 
 
 def is_about_the_network(error: duckdb.Error) -> bool:

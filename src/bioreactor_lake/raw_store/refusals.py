@@ -5,11 +5,14 @@ from __future__ import annotations
 from botocore import exceptions
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.raw_store.httpfs import is_passing_status
 
 _KEPT = "Every table is as it was."
 _UNKNOWN = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "InvalidClientTokenId", "AuthFailure")
 _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "RequestExpired")
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301")
+# Answers with the status of a fault of the request that are none.
+_BUSY = ("RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException", "SlowDown")
 _CREDENTIALS = (
     exceptions.NoCredentialsError,
     exceptions.PartialCredentialsError,
@@ -17,6 +20,12 @@ _CREDENTIALS = (
     exceptions.ProfileNotFound,
     exceptions.TokenRetrievalError,
     exceptions.SSOError,
+)
+_CONNECTIONS = (
+    exceptions.HTTPClientError,
+    exceptions.ConnectionError,
+    exceptions.ResponseStreamingError,
+    exceptions.IncompleteReadError,
 )
 _GIVE_THEM = (
     "Give a key and secret in conf/local/credentials.yml under `raw`, or by the AWS chain (AWS_ACCESS_KEY_ID and "
@@ -38,13 +47,24 @@ def explain(error: Exception, place: str, endpoint: str) -> LakeError:
         return LakeError(
             f"There are no credentials to read {place}: {_sentence(error)}", kept=_KEPT, next_step=_GIVE_THEM
         )
-    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+    if isinstance(error, _CONNECTIONS):
         return unreachable(endpoint, str(error))
     return LakeError(
         f"{place} cannot be read: {_sentence(error)}",
         kept=_KEPT,
         next_step="Correct BIOREACTOR_LAKE_RAW, and warehouse.raw in conf/*/globals.yml or the AWS configuration.",
     )
+
+
+def can_pass(error: BaseException) -> bool:
+    """Whether what botocore raised may be gone at the next attempt."""
+    if isinstance(error, exceptions.ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return code in _BUSY or is_passing_status(status)
+    if isinstance(error, exceptions.SSLError):
+        return "CERTIFICATE" not in str(error).upper()
+    return isinstance(error, _CONNECTIONS)
 
 
 def unreachable(endpoint: str, why: str) -> LakeError:
