@@ -96,6 +96,7 @@ def test_the_newest_reading_counts_to_the_microsecond(
         assert found[layer]["newest_batch_start"] == readings("B-2", 2)[0][3].replace(tzinfo=UTC).isoformat()
 
 
+@pytest.mark.slow
 def test_the_last_run_counts_where_it_brought_all_of_a_layer_up_to_date(
     ask: Ask, limits: Callable[[str], None], lake: Lake
 ) -> None:

@@ -115,6 +115,7 @@ def spoiled(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.Table, rule
     return overview.mutate(avg_value=overview.avg_value * factor)
 
 
+@pytest.mark.slow
 def test_a_mart_is_checked_before_anybody_sees_it(lake: Lake) -> None:
     lake.run()
     before = rows(lake, "B-2")

@@ -107,6 +107,7 @@ def test_five_hundred_objects_equal_five_hundred_files_and_one_of_a_thousand_cos
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_an_object_that_is_not_whole_is_set_aside_until_it_is(new_lake: NewLake) -> None:
     lake = new_lake()
     whole = as_parquet(readings("B-2", 2))
