@@ -75,7 +75,7 @@ def _of_quarantined_versions(backend: Any) -> Iterable[Hold]:
 
 def _of_checks(backend: Any, mart: str | None) -> Iterable[Hold]:
     """Batches that fail an error of a suite, in a table of the warehouse as it is or in a mart as it would be."""
-    tables = [table for table in verdicts.checked_tables(backend) if not table.startswith("marts.")]
+    tables = [table for table in verdicts.failing_tables(backend) if not table.startswith("marts.")]
     failing = verdicts.find_failing(backend, tables)
     if mart is not None:
         failing += verdicts.find_failing_expected(backend, mart)
@@ -167,6 +167,7 @@ def release(backend: Any, holds: Sequence[Hold], states: Sequence[str], reason: 
         f"CREATE TABLE IF NOT EXISTS {_RELEASES} (batch_id VARCHAR, state VARCHAR, held_for VARCHAR, reason VARCHAR, "
         "released_by VARCHAR, released_at TIMESTAMP)"
     )
+    relation_catalog.forget()
     batch, held_for = holds[0].batch, "; ".join(hold.reason for hold in holds)
     for state in dict.fromkeys([*(hold.state for hold in holds), *states]):
         values = ", ".join(map(literal, (batch, state, held_for, reason, getpass.getuser())))
@@ -174,9 +175,7 @@ def release(backend: Any, holds: Sequence[Hold], states: Sequence[str], reason: 
 
 
 def _released(backend: Any) -> set[tuple[str, str]]:
-    if not backend.raw_sql(
-        "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'quality' AND table_name = 'releases'"
-    ).fetchone():
+    if relation_catalog.find(backend, "quality", "releases") is None:
         return set()
     return set(backend.raw_sql(f"SELECT batch_id, state FROM {_RELEASES}").fetchall())
 

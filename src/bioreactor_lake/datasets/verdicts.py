@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bioreactor_lake.datasets import holdings, warehouse
+from bioreactor_lake.datasets import holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.json_rows import query_rows
 from bioreactor_lake.quality.verdicts import FATAL, WARN, Verdict
 from bioreactor_lake.sql import literal
@@ -62,19 +62,19 @@ class Failing:
 
 def ensure(backend: Any) -> None:
     """Create the tables of the verdicts if they are not there."""
+    if is_there(backend):
+        return
     backend.raw_sql("CREATE SCHEMA IF NOT EXISTS quality")
-    for name, kinds in (("checked", _CHECKED), ("failing", _FAILING), ("results", _RESULTS)):
+    # The one that is asked for is the last, so that a crash in between leaves none out.
+    for name, kinds in (("checked", _CHECKED), ("results", _RESULTS), ("failing", _FAILING)):
         columns = ", ".join(f"{column} {kind}" for column, kind in kinds.items())
         backend.raw_sql(f"CREATE TABLE IF NOT EXISTS quality.{name} ({columns}, checked_at TIMESTAMP)")
+    relation_catalog.forget()
 
 
 def is_there(backend: Any) -> bool:
     """Whether anything was ever checked."""
-    return bool(
-        backend.raw_sql(
-            "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'quality' AND table_name = 'failing'"
-        ).fetchone()
-    )
+    return relation_catalog.find(backend, "quality", "failing") is not None
 
 
 def find_unchecked(backend: Any, table: str, held: str, suite: str) -> tuple[dict[str, str], int]:
@@ -169,8 +169,8 @@ def find_failing_expected(backend: Any, mart: str) -> list[Failing]:
     return [Failing(*row) for row in rows]
 
 
-def checked_tables(backend: Any) -> list[str]:
-    """The tables of the warehouse that fail something, in order."""
+def failing_tables(backend: Any) -> list[str]:
+    """The tables and marts that failed something when they were last checked, in order."""
     if not is_there(backend):
         return []
     return [

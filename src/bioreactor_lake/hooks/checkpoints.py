@@ -9,7 +9,6 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
-from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.lake.runs import Run, current_run
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ class CheckpointHooks:
         checkpoints, run = self._checkpoints, current_run()
         if checkpoints is None or run is None:
             return
+        from bioreactor_lake.datasets.marts import MartDataset
+
         if any(isinstance(catalog.get(name), MartDataset) for name in node.outputs):
             for name in checkpoints.settings.suites:
                 self._check(name, run)
