@@ -96,6 +96,7 @@ def test_the_newest_reading_counts_to_the_microsecond(
         assert found[layer]["newest_batch_start"] == readings("B-2", 2)[0][3].replace(tzinfo=UTC).isoformat()
 
 
+@pytest.mark.slow
 def test_the_last_run_counts_where_it_brought_all_of_a_layer_up_to_date(
     ask: Ask, limits: Callable[[str], None], lake: Lake
 ) -> None:
@@ -179,11 +180,23 @@ def test_it_waits_for_nobody_and_says_it_for_people(ask: Ask, limits: Callable[[
         ({"raw": {"data": {"warn_hours": "24"}}}, "warn_hours"),
         ({"raw": {"data": {"error_hours": float("nan")}}}, "error_hours"),
         ({"raw": {"data": {"error_hours": True}}}, "error_hours"),
+        ([], "freshness is"),
     ],
 )
-def test_a_slip_in_the_limits_is_named(config: dict[str, Any], says: str) -> None:
+def test_a_slip_in_the_limits_is_named(config: Any, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         read_limits(config)
+
+
+def test_no_limit_may_be_said_in_several_ways() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    for config in (
+        None,
+        {},
+        {"raw": {"data": {"error_hours": None}}},
+        {"raw": {"data": {"error_hours": float("inf")}}},
+    ):
+        assert read_limits(config)["raw"].data.judge(datetime.min.replace(tzinfo=UTC), now) == "fresh"
 
 
 def test_the_project_has_limits_for_every_layer_and_stricter_ones_in_production() -> None:

@@ -12,12 +12,15 @@ import duckdb
 import psycopg
 import pytest
 from kedro.framework.project import settings
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
 from recorded import held, ids, nodes, published, published_runs, recorded, start, statuses, wait_until, waiting
-from tests.increments.lake import Lake, readings
+from tests.increments.lake import PROJECT, Lake, environment, readings
+from tests.increments.variants import in_place
 
-from bioreactor_lake import hooks
 from bioreactor_lake.datasets.history_reading import find_run, find_runs
 from bioreactor_lake.errors import LockedError
+from bioreactor_lake.settings import HOOKS
 
 NOWHERE = "postgresql://lake:hunter2-secret@127.0.0.1:1/lake"
 REFUSED = "password authentication failed"
@@ -145,6 +148,30 @@ def test_a_run_that_a_signal_ended_is_kept(lake: Lake, number: int, code: int, s
     assert waiting(lake) == []
 
 
+def interrupt(stg_bioreactor: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_in_a_notebook_the_run_after_an_interrupted_one_is_kept(lake: Lake) -> None:
+    def run() -> None:
+        with environment(lake), KedroSession.create(project_path=PROJECT, save_on_close=False) as session:
+            session.run()
+
+    bootstrap_project(PROJECT)
+    with in_place({"curated.describe_batches": interrupt}), pytest.raises(KeyboardInterrupt):
+        run()
+    run()
+    assert statuses(lake) == ["interrupted", "completed"]
+    assert len(nodes(lake, recorded(lake)[1])) == 9
+
+
+def test_a_run_that_holds_batches_says_so(lake: Lake) -> None:
+    lake.put("b.parquet", [(*row[:4], 99.0) for row in readings("B-2", 2)])
+    assert list(lake.run().held) == ["B-2"]
+    assert list(lake.run().held) == ["B-2"]
+    assert statuses(lake) == ["held", "held"]
+
+
 def test_a_run_that_waits_is_no_killed_one(lake: Lake) -> None:
     lake.run()
     with held(lake):
@@ -263,7 +290,7 @@ def test_a_run_from_a_scheduler_says_so(lake: Lake, monkeypatch: pytest.MonkeyPa
 
 def test_it_does_not_matter_in_which_order_hooks_are_called(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.run()
-    reversed_hooks = (hooks.TableStatistics(), hooks.HistoryHooks(), hooks.LineageHooks(), hooks.RunHooks())
+    reversed_hooks = tuple(type(one)() for one in reversed(HOOKS))
     monkeypatch.setattr("bioreactor_lake.settings.HOOKS", reversed_hooks)
     lake.run()
     assert list(reversed_hooks) == list(settings.HOOKS)

@@ -10,8 +10,16 @@ import ibis
 import pandas as pd
 import psycopg
 import pytest
-from tests.increments.lake import MARTS, Lake
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from tests.increments.lake import MARTS, PROJECT, Lake, environment
+from tests.increments.variants import in_place
 
+from bioreactor_lake.datasets.gate import Hold
+from bioreactor_lake.datasets.releases import release_batches
+from bioreactor_lake.lake.runs import running
+from bioreactor_lake.pipelines.curated.nodes import describe_batches
 from bioreactor_lake.pipelines.marts.nodes import build_overview
 
 
@@ -115,6 +123,32 @@ def spoiled(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.Table, rule
     return overview.mutate(avg_value=overview.avg_value * factor)
 
 
+def spoiled_more(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.Table, rules: object) -> ibis.Table:
+    overview = spoiled(dim_batch, fact_bioreactor_batch_stats, rules)
+    return overview.mutate(avg_value=overview.avg_value + 1)
+
+
+def spoiled_shares(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.Table, rules: object) -> ibis.Table:
+    """The same in a mart that is computed over several batches."""
+    overview = spoiled(dim_batch, fact_bioreactor_batch_stats, rules)
+    return overview.mutate(duration_hours=overview.duration_hours / overview.duration_hours.max())
+
+
+def one_reading_more(stg_bioreactor: ibis.Table) -> ibis.Table:
+    dim_batch = describe_batches(stg_bioreactor)
+    return dim_batch.mutate(reading_count=dim_batch.reading_count + 1)
+
+
+def released(lake: Lake, batch: str) -> list[Hold]:
+    """Release a batch as the command does, with the nodes that are in place."""
+    with environment(lake), running():
+        bootstrap_project(PROJECT)
+        with KedroSession.create(project_path=PROJECT, save_on_close=False) as session:
+            catalog = session.load_context().catalog
+            return release_batches(catalog, pipelines["__default__"], [batch], "seen")[batch]
+
+
+@pytest.mark.slow
 def test_a_mart_is_checked_before_anybody_sees_it(lake: Lake) -> None:
     lake.run()
     before = rows(lake, "B-2")
@@ -138,17 +172,49 @@ def test_a_mart_is_checked_before_anybody_sees_it(lake: Lake) -> None:
 
 @pytest.mark.slow
 def test_a_batch_that_only_a_mart_holds_can_be_released(lake: Lake) -> None:
-    lake.put("B-2.parquet", readings("B-2", 2, ph=-0.5))
+    lake.logic["marts.build_overview"] = spoiled
     run = lake.run()
     assert list(run.held) == ["B-2"]
-    done = lake.run_command("lake", "release", "B-2", "--reason", "an offset that is known")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(reason.startswith("marts.mart_bioreactor_overview") for reason in run.held["B-2"])
+    with in_place(lake.logic):
+        holds = released(lake, "B-2")
+    assert [hold.batch for hold in holds] == ["B-2"]
     assert lake.run("marts").held == {}
-    lake.logic["marts.build_overview"] = spoiled
+    lake.logic["marts.build_overview"] = spoiled_more
     assert list(lake.run("marts").held) == ["B-2"]  # other logic, another state
+
+
+@pytest.mark.slow
+def test_a_table_that_fails_does_so_in_every_run_until_it_is_mended(lake: Lake) -> None:
+    lake.logic["curated.describe_batches"] = one_reading_more
+    first, second = lake.run(), lake.run()
+    for run in (first, second):
+        assert "readings_are_those_of_the_manifest" in run.failing_tables["curated.dim_batch"][0]
+    lake.logic.clear()
+    assert lake.run().failing_tables == {}
+
+
+@pytest.mark.slow
+def test_a_mart_over_several_batches_leaves_out_one_after_the_other(lake: Lake) -> None:
+    lake.put("B-1.parquet", readings("B-1", 1, ph=99))
+    lake.logic["marts.build_overview"] = spoiled_shares
+    run = lake.run()
+    assert list(run.held) == ["B-1", "B-2"]
+    assert set(lake.marts()["mart_bioreactor_overview"].batch_id) == {"B-3"}
+    assert list(lake.run().held) == ["B-1", "B-2"]
+
+
+def test_what_no_suite_asks_for_holds_nothing(lake: Lake) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=99))
+    assert list(lake.run().held) == ["B-2"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bioreactor_lake.quality.configuration.load_suites", lambda loader: {})
+        assert lake.run("marts").held == {}
 
 
 def test_checks_can_be_left_out(lake: Lake) -> None:
     lake.put("B-2.parquet", readings("B-2", 2, ph=99))
     assert lake.run(checkpoints=False).held == {}
     assert rows(lake, "B-2")["mart_bioreactor_overview"].avg_value.max() == 99
+    assert list(lake.run().held) == ["B-2"]
+    assert list(lake.run(checkpoints=False).held) == ["B-2"]  # what failed before is still known

@@ -191,7 +191,7 @@ class Histories(RuleBasedStateMachine):
         shutil.rmtree(self.lake.folder.parent)
 
 
-@pytest.mark.parametrize("sequences", [2, pytest.param(SEQUENCES, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("sequences", [1, pytest.param(SEQUENCES, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_any_history_ends_in_the_same_tables(server: str, sequences: int) -> None:
     Histories.server = server
     run_state_machine_as_test(

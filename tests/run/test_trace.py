@@ -36,6 +36,7 @@ def test_columns_are_traced_to_raw_files_before_any_table_is_built(kedro, ingest
     assert known[0][0] in kedro("lake", "trace", OVERVIEW, "--batch", "B-0002").stdout
 
 
+@pytest.mark.slow
 def test_tables_charts_and_dependents(kedro, ingested) -> None:
     table = kedro("lake", "trace", "dim_batch").stdout
     assert "duration_hours = timestamp_delta('microsecond', max(max(ts)), min(min(ts))) / 3600000000.0" in table

@@ -59,7 +59,7 @@ def _ask(tables: tuple[str, ...], batches: tuple[str, ...], env: str | None) -> 
     with open_context(env) as context:
         catalog = context.catalog
         known = CheckedTables(catalog, pipelines["__default__"])
-        settings = QualitySettings.load(context.config_loader, [*known])
+        settings = QualitySettings.load(context.config_loader, [*known], [MANIFEST])
         suites = _choose(settings.suites, tables, {catalog[name].qualified_name: name for name in known})
         if batches:
             confirm_batches(catalog[MANIFEST], batches)

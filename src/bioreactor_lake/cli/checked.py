@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bioreactor_lake.cli.console import open_console
+
 if TYPE_CHECKING:
     from bioreactor_lake.quality.verdicts import Verdict
 
 _COLOURS = {"warn": "yellow", "error": "red", "fatal": "bold red"}
-_UNBOUND = 1000
 _SHOWN = 10
 _LONGEST = 60
 
@@ -20,11 +20,9 @@ _LONGEST = 60
 def print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """Print a line for each expectation, with its batches together, and below what fails."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console() if sys.stdout.isatty() else Console(width=_UNBOUND)
     shown = Table(box=box.SIMPLE_HEAD)
     for name in ("Suite", "Expectation", "About", "Observed", "Verdict"):
         shown.add_column(name, overflow="fold")
@@ -41,7 +39,7 @@ def print_verdicts(verdicts: Sequence[Verdict]) -> None:
             _observed(failed or group),
             Text(word, _COLOURS.get(word, "green")),
         )
-    console.print(shown)
+    open_console().print(shown)
     for group in groups.values():
         _print_failures([verdict for verdict in group if not verdict.success])
     words = [group[0].severity for group in groups.values() if any(not verdict.success for verdict in group)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
+from bioreactor_lake.cli.console import open_console
 from bioreactor_lake.lake.freshness import LAYERS, STALE, TOO_OLD, UNREACHABLE
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ def _fields(layer: LayerFreshness, now: datetime) -> dict[str, Any]:
 
 def _print_table(found: tuple[LayerFreshness, ...], now: datetime) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -84,7 +84,7 @@ def _print_table(found: tuple[LayerFreshness, ...], now: datetime) -> None:
             _moment(layer.last_run_at),
             Text(_age(layer.last_run_at, now), style=_colour(layer.run)),
         )
-    (Console() if sys.stdout.isatty() else Console(width=1000)).print(table)
+    open_console().print(table)
     for layer in found:
         if layer.note:
             click.echo(f"{layer.layer}: {layer.note}")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 from kedro.framework.cli.utils import env_option
 
+from bioreactor_lake.cli.console import spell_size
+
 if TYPE_CHECKING:
     from bioreactor_lake.lineage.delivery.configuration import EmitterConfig
     from bioreactor_lake.lineage.delivery.outbox import Outbox
@@ -44,7 +46,11 @@ def replay(set_aside: bool, env: str | None) -> None:
             click.echo("Nothing is left to send.")
             return
         if reason := _why_nothing_is_sent(config, root):
-            raise LakeError(f"{waiting:,} lineage events wait: {reason}.", kept="They stay in the outbox.")
+            raise LakeError(
+                f"{waiting:,} lineage events wait: {reason}.",
+                kept="They stay in the outbox.",
+                next_step="Give a transport in conf/*/openlineage.yml, or in what the OpenLineage client reads.",
+            )
         sender = Sender(config, root, "replay", set_aside=set_aside)
         try:
             _show_progress(sender, outbox)
@@ -182,7 +188,7 @@ def _print_status(found: dict[str, Any]) -> None:
     elif found["size_bytes"] is None:
         click.echo(f"{found['file']}: no events yet")
     else:
-        click.echo(f"{found['file']}: {found['size_bytes'] / 1000:,.1f} kB")
+        click.echo(f"{found['file']}: {spell_size(found['size_bytes'])}")
     for target in found["targets"]:
         oldest = str(target["oldest_event_time"] or "")[:_SHOWN_TIME].replace("T", " ")
         pending = f"{target['pending']:,} events wait, the oldest of {oldest}" if target["pending"] else "all sent"

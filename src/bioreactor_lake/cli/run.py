@@ -56,9 +56,6 @@ def run(**options: Any) -> None:
                     raise UsageError(str(error), next_step="See: kedro registry list, kedro run --help") from error
                 raise
             except BaseException as error:
-                if not isinstance(error, Exception):
-                    for act in this_run.when_interrupted:
-                        act()
                 # Kedro's hooks are not told of signals, nor of what stops a run before its first node.
                 this_run.end(error)
                 raise

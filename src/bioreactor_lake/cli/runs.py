@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.cli.utils import env_option
+
+from bioreactor_lake.cli.console import open_console
 
 if TYPE_CHECKING:
     from bioreactor_lake.datasets.warehouse import WarehouseConfig
@@ -172,7 +173,6 @@ def _print_run(run: RunRecord) -> None:
 
 def _print_table(rows: list[dict[str, str]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -185,8 +185,7 @@ def _print_table(rows: list[dict[str, str]]) -> None:
     for row in rows:
         style = {"Status": _COLOURS.get(row["Status"], "red")}
         table.add_row(*(Text(text, style=style.get(name, "")) for name, text in row.items()))
-    # What reads a pipe wants whole lines, however wide.
-    (Console() if sys.stdout.isatty() else Console(width=1000)).print(table)
+    open_console().print(table)
 
 
 def _what(run: RunRecord) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from kedro.framework.cli.utils import env_option
 
+from bioreactor_lake.cli.console import UNBOUND, open_console, spell_size
+
 if TYPE_CHECKING:
     from bioreactor_lake.datasets.status import TableStatus
 
 _COLOURS = {"fresh": "green", "stale": "yellow", "never built": "yellow"}
-_UNBOUND = 1000
 
 
 @click.command()
@@ -64,9 +64,8 @@ def _print_table(tables: tuple[TableStatus, ...]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    # What reads a pipe wants whole lines, however wide; a terminal shows the columns that it has room for.
-    unbound = Console(width=_UNBOUND)
-    console = Console() if sys.stdout.isatty() else unbound
+    # A terminal shows the columns that it has room for.
+    unbound, console = Console(width=UNBOUND), open_console()
     columns = dict(_COLUMNS)
     while True:
         shown = Table(box=box.SIMPLE_HEAD)
@@ -91,15 +90,6 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _size(size_bytes: int | None) -> str:
-    if size_bytes is None:
-        return "-"
-    size, units = float(size_bytes), ["B", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size, units = size / 1000, units[1:]
-    return f"{size:,.0f} B" if units[0] == "B" else f"{size:,.1f} {units[0]}"
-
-
 def _near(place: str | None) -> str:
     """A path as it is seen from here."""
     if place is None:
@@ -116,7 +106,7 @@ _COLUMNS: Mapping[str, Callable[[TableStatus], str]] = {
     "Freshness": lambda table: table.freshness,
     "Stale batches": lambda table: _number(table.stale_batches),
     "Rows": lambda table: _number(_fields(table)["rows"]),
-    "Size": lambda table: _size(_fields(table)["size_bytes"]),
+    "Size": lambda table: spell_size(_fields(table)["size_bytes"]),
     "Written (UTC)": lambda table: (_fields(table)["written_at"] or "-")[:16].replace("T", " "),
     "Format": lambda table: _fields(table)["format"] or "-",
     "Compression": lambda table: _fields(table)["compression"] or "-",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bioreactor_lake.cli.console import open_console
 from bioreactor_lake.lineage.origins import ROWS, ColumnOrigin, Subtype
 
 if TYPE_CHECKING:
@@ -87,11 +87,9 @@ def _chart(steps: Sequence[Step], files: Sequence[RawFile], downstream: bool) ->
 
 
 def _print_trees(steps: Sequence[Step], files: Sequence[RawFile], downstream: bool) -> None:
-    from rich.console import Console
     from rich.tree import Tree
 
-    # Where nobody reads along, as in a file, a line is left in one piece.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
+    console = open_console(highlight=False)
     if len(steps) == 1:
         console.print(_grow(steps[0], files, downstream))
         return

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import ibis.expr.types as ir
-from kedro.io import CatalogProtocol, DatasetError
+from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.planning import expressions
 from bioreactor_lake.datasets.relations import WarehouseDataset
-from bioreactor_lake.errors import LakeError
+from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
+from bioreactor_lake.errors import LakeError, find_lake_error
 from bioreactor_lake.quality.suite import WAREHOUSE
+
+
+def tables_with_suites(catalog: DataCatalog) -> list[str]:
+    """The names of the tables that can have a suite: those that have batches. None of them is made for it."""
+    return list(catalog.filter(by_type=[RawViewDataset, ViewDataset, MaterialisedDataset, MartDataset]))
 
 
 class CheckedTables(Mapping[str, ir.Table]):
@@ -24,7 +29,7 @@ class CheckedTables(Mapping[str, ir.Table]):
         pipeline: All nodes.
     """
 
-    def __init__(self, catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> None:
+    def __init__(self, catalog: DataCatalog, pipeline: Pipeline) -> None:
         self._catalog, self._pipeline = catalog, pipeline
         self._opened: dict[str, ir.Table] = {}
 
@@ -40,9 +45,7 @@ class CheckedTables(Mapping[str, ir.Table]):
         return self._opened[name]
 
     def __iter__(self) -> Iterator[str]:
-        for name in self._catalog:
-            if isinstance(self._catalog[name], WarehouseDataset | MartDataset):
-                yield name
+        yield from tables_with_suites(self._catalog)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -50,18 +53,16 @@ class CheckedTables(Mapping[str, ir.Table]):
     def _open(self, name: str) -> ir.Table:
         if name.endswith(WAREHOUSE):
             return self._expression(name.removesuffix(WAREHOUSE))
-        if name not in self:
+        dataset = self._catalog.get(name)
+        if not isinstance(dataset, WarehouseDataset | MartDataset):
             raise KeyError(name)
-        dataset = self._catalog[name]
         if isinstance(dataset, MartDataset):
             # Said once and in plain words where nothing answers.
             dataset.impatient_database.attempt(lambda connection: None, what="Connecting", kept="")
         try:
             return dataset.load()
         except DatasetError as error:
-            if isinstance(error.__cause__, LakeError):
-                raise error.__cause__ from None
-            raise
+            raise (find_lake_error(error) or error) from None
 
     def _expression(self, name: str) -> ir.Table:
         makers = [node for node in self._pipeline.nodes if name in node.outputs]
@@ -70,6 +71,3 @@ class CheckedTables(Mapping[str, ir.Table]):
                 raise LakeError(f"A table below {name} is not there yet.", next_step="Build it with: kedro run")
             return expression
         raise KeyError(name)
-
-    def __contains__(self, name: object) -> bool:
-        return any(name == known for known in self)

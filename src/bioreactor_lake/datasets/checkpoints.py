@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 import psycopg
 
-from bioreactor_lake.datasets import holdings, verdicts
+from bioreactor_lake.datasets import MANIFEST, holdings, verdicts
 from bioreactor_lake.datasets.raw_restriction import reads_files_only, restricted
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError
@@ -20,7 +19,7 @@ from bioreactor_lake.lake.runs import CheckReport, Run
 from bioreactor_lake.quality.checks import check_table
 from bioreactor_lake.quality.configuration import QualitySettings
 from bioreactor_lake.quality.suite import WAREHOUSE, Suite
-from bioreactor_lake.quality.verdicts import ERROR, FATAL, WARN, Verdict
+from bioreactor_lake.quality.verdicts import ERROR, WARN, Verdict
 
 # The clock makes another verdict of them although nothing has changed.
 _OF_THE_CLOCK = ("expect_newest_to_be_within",)
@@ -56,16 +55,23 @@ class Checkpoints:
         backend, table = dataset.connection, dataset.qualified_name
         verdicts.ensure(backend)
         version = self._version(suite)
-        held = holdings.held_by(backend, table)
-        unchecked, total = verdicts.find_unchecked(backend, table, held, version)
-        asked = suite if unchecked else _of_the_clock(suite)
-        if asked.expectations:
-            found = self._ask(backend, dataset, asked, None if len(unchecked) == total else list(unchecked))
-            about = {**unchecked, verdicts.TABLE: verdicts.TABLE}
-            verdicts.remember(backend, table, about, version, found, run_id=run.run_id, held=held)
-            run.notices += _warnings(table, found)
-            run.checks[table] = _reports(found)
+        unchecked, is_all = verdicts.find_unchecked(backend, table, holdings.held_by(backend, table), version)
+        if unchecked:
+            batches = [batch for batch in unchecked if batch != verdicts.TABLE]
+            found = self._ask(backend, dataset, suite, None if is_all else batches)
+            verdicts.remember(backend, table, unchecked, version, found, run_id=run.run_id, forget_others=True)
+            self._tell(table, found, run)
+        elif (of_the_clock := _of_the_clock(suite)).expectations:
+            found = self._ask(backend, dataset, of_the_clock, None)
+            only = [one.id for one in of_the_clock.expectations]
+            verdicts.remember(backend, table, {}, version, found, run_id=run.run_id, only=only)
+            self._tell(table, found, run)
         self._judge(backend, [table], run)
+
+    def forget_others(self) -> None:
+        """Drop what is kept of tables that have no suite any more: nobody could mend what nobody asks for."""
+        tables = [self.catalog[name].qualified_name for name in self.settings.suites]
+        verdicts.forget_tables(self.catalog[MANIFEST].connection, tables)
 
     def refuse_to_build_on(self, names: Sequence[str], run: Run) -> None:
         """Stop where a table that something is to be built on fails what nothing may be built on.
@@ -77,7 +83,7 @@ class Checkpoints:
         Raises:
             LakeError: One does, as it is now.
         """
-        datasets = [self.catalog[name] for name in names if name in self.catalog]
+        datasets = [self.catalog[name] for name in names if name in self.settings.suites]
         tables = [one for one in datasets if isinstance(one, WarehouseDataset)]
         if tables:
             self._judge(tables[0].connection, [one.qualified_name for one in tables], run)
@@ -120,35 +126,41 @@ class Checkpoints:
         written = ibis.postgres.from_connection(connection).table(table, database=schema)
         if held:
             written = written.filter(~written[BATCH].isin(list(held)))
-        beside = self._others(suite, batches) | {f"{names[0]}{WAREHOUSE}": _narrowed(data, batches)}
+        beside = self._others(suite) | {f"{names[0]}{WAREHOUSE}": data}
         found = self._check(written, suite, batches, beside)
         expected = dict(holdings.expected(backend, batches))
         about = {batch: print_ for batch, print_ in expected.items() if batch not in held}
         about[verdicts.TABLE] = verdicts.TABLE
         verdicts.remember(backend, mart, about, self._version(suite), found, run_id=run.run_id)
-        run.notices += _warnings(mart, found)
-        run.checks[mart] = _reports(found)
+        self._tell(mart, found, run)
         failures = [one for one in found if not one.success and one.severity != WARN]
-        if stopping := [one for one in failures if one.severity == FATAL or one.error]:
+        if stopping := [one for one in failures if one.stops]:
             raise _refusal(mart, [verdicts.say(one) for one in stopping], "The old mart is in place.")
         if of_table := tuple(verdicts.say(one) for one in failures if one.batch is None):
             run.failing_tables[mart] = of_table
         return [one.batch for one in failures if one.batch is not None]
 
     def _ask(self, backend: Any, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None) -> list[Verdict]:
-        """Ask what is about batches of those batches, and the rest of the table."""
+        """Ask what is about batches of those batches, and the rest of the table; of all in one where all are asked."""
         of_batches = replace(suite, expectations=tuple(one for one in suite.expectations if one.scope == "batch"))
         of_table = replace(suite, expectations=tuple(one for one in suite.expectations if one.scope != "batch"))
         found: list[Verdict] = []
-        for part, named in ((of_batches, batches), (of_table, None)):
-            if not part.expectations:
+        for part, named in ((suite, None),) if batches is None else ((of_batches, batches), (of_table, None)):
+            if not part.expectations or named == []:
                 continue
-            table, beside = dataset.load(), self._others(part, named)
-            reading = [one for one in (table, *beside.values()) if named and reads_files_only(backend, one)]
-            # The files of other batches are not opened.
-            with restricted(backend, reading[0], named or []) if reading else nullcontext():
-                found += self._check(table, part, named, beside)
+            table, beside = dataset.load(), self._others(part)
+            found += self._check_files(backend, table, part, named, beside)
         return found
+
+    def _check_files(
+        self, backend: Any, table: ir.Table, suite: Suite, batches: list[str] | None, beside: Mapping[str, ir.Table]
+    ) -> list[Verdict]:
+        """Check; the files of other batches are not opened, unless an expectation looks beyond its batches."""
+        reading = [one for one in (table, *beside.values()) if batches and reads_files_only(backend, one)]
+        if not reading or any(one.looks_beyond_batches for one in suite.expectations):
+            return self._check(table, suite, batches, beside)
+        with restricted(backend, reading[0], batches or []):
+            return self._check(table, suite, batches, beside)
 
     def _check(
         self, table: ir.Table, suite: Suite, batches: Sequence[str] | None, beside: Mapping[str, ir.Table]
@@ -158,28 +170,27 @@ class Checkpoints:
             table, suite, batches=batches, tables=beside, tags=settings.tags, equipment=settings.equipment
         )
 
-    def _others(self, suite: Suite, batches: Sequence[str] | None) -> dict[str, ir.Table]:
-        """Other tables that a suite looks at, as far as they are about the batches."""
-        loaded = {name: self.catalog.load(name) for name in suite.other_tables if not name.endswith(WAREHOUSE)}
-        return {name: _narrowed(table, batches) for name, table in loaded.items()}
+    def _others(self, suite: Suite) -> dict[str, ir.Table]:
+        """Other tables that a suite looks at, as far as they are there."""
+        names = [name for name in suite.other_tables if not name.endswith(WAREHOUSE) and self.catalog.exists(name)]
+        return {name: self.catalog.load(name) for name in names}
+
+    def _tell(self, table: str, found: Sequence[Verdict], run: Run) -> None:
+        run.notices += _warnings(table, found)
+        run.checks[table] = _reports(found)
 
     def _version(self, suite: Suite) -> str:
         return suite.fingerprint(self.settings.tags, self.settings.equipment)
 
     def _judge(self, backend: Any, tables: Sequence[str], run: Run) -> None:
+        failing = verdicts.find_failing(backend, tables)
         for table in tables:
-            failing = verdicts.find_failing(backend, [table])
-            if stopping := [one for one in failing if one.stops]:
+            mine = [one for one in failing if one.table == table]
+            if stopping := [one for one in mine if one.stops]:
                 raise _refusal(table, [one.sentence for one in stopping], "Nothing was built on it.")
-            sentences = [one.sentence for one in failing if one.batch == verdicts.TABLE and one.severity == ERROR]
+            sentences = [one.sentence for one in mine if one.batch == verdicts.TABLE and one.severity == ERROR]
             if sentences:
                 run.failing_tables[table] = tuple(dict.fromkeys(sentences))
-
-
-def _narrowed(table: ir.Table, batches: Sequence[str] | None) -> ir.Table:
-    if batches is None or BATCH not in table.columns:
-        return table
-    return table.filter(table[BATCH].isin(list(batches)))
 
 
 def _of_the_clock(suite: Suite) -> Suite:

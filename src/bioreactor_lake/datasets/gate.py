@@ -2,28 +2,26 @@
 
 Tables of the warehouse always hold what the accepted raw files say. Whether a batch is published is decided here, from
 what the lake knows of it: a newer version of one of its files was quarantined, so that it has lost rows, or it fails an
-error of a suite. A person may
-release a batch; that is kept for ever and counts for the state of the data that the person has seen, and no other.
+error of a suite. A person may release a batch; that is kept for ever, and counts for the state of the data that the
+person has seen and no other.
 """
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import holdings, relation_catalog, verdicts
-from bioreactor_lake.datasets.known_logic import logic_for
-from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.locality import BATCH
 from bioreactor_lake.lake.logic import WHOLE, keyed_leaves
-from bioreactor_lake.quality.verdicts import ERROR
+from bioreactor_lake.quality.verdicts import WARN
 from bioreactor_lake.sql import literal
 
-_RELEASES = "quality.releases"
+RELEASES = "quality.releases"
+"""Schema and name of what people have released."""
 
 
 @dataclass(frozen=True)
@@ -75,52 +73,50 @@ def _of_quarantined_versions(backend: Any) -> Iterable[Hold]:
 
 def _of_checks(backend: Any, mart: str | None) -> Iterable[Hold]:
     """Batches that fail an error of a suite, in a table of the warehouse as it is or in a mart as it would be."""
-    tables = [table for table in verdicts.checked_tables(backend) if not table.startswith("marts.")]
-    failing = verdicts.find_failing(backend, tables)
+    failing = verdicts.find_failing(backend, verdicts.failing_tables(backend))
     if mart is not None:
         failing += verdicts.find_failing_expected(backend, mart)
     for one in failing:
-        if one.severity == ERROR and one.batch != verdicts.TABLE:
-            yield Hold(one.batch, f"{one.table}: {one.sentence}", _state_of(one.table, one.fingerprint))
+        if one.severity != WARN and one.batch != verdicts.TABLE:
+            yield Hold(one.batch, f"{one.table}: {one.sentence}", state_of(one.table, one.fingerprint))
 
 
-def _state_of(table: str, fingerprint: str) -> str:
-    """What a check is about: other data and other logic are another state, another expectation is not."""
+def state_of(table: str, fingerprint: str) -> str:
+    """What a check is about, as releases name it: other data or logic are another state, other limits are not."""
     return f"{table} {fingerprint}"
 
 
-def find_all_holds(backend: Any, tables: Iterable[tuple[Any, ir.Table]]) -> dict[str, tuple[Hold, ...]]:
-    """The batches that are held of any mart; arguments as for `find_states`."""
-    holds = {batch: dict.fromkeys(found) for batch, found in find_holds(backend).items()}
-    for dataset, expression in tables:
-        if not isinstance(dataset, WarehouseDataset):
-            name = dataset.qualified_name
-            holdings.expect(backend, expression, logic_for(backend, name, expression))
-            for batch, found in find_holds(backend, name).items():
-                holds.setdefault(batch, {}).update(dict.fromkeys(found))
-    return {batch: tuple(found) for batch, found in sorted(holds.items())}
+def settle_holds(
+    backend: Any,
+    mart: str,
+    data: ir.Table,
+    logic: str,
+    *,
+    published: Callable[[Sequence[str]], Mapping[str, str]] = lambda held: {},
+    assume: Mapping[str, str] | None = None,
+) -> dict[str, tuple[Hold, ...]]:
+    """The batches that are held of a mart, with what is expected of it then.
 
-
-def find_states(backend: Any, tables: Iterable[tuple[Any, ir.Table]], batch: str) -> list[str]:
-    """What each table holds of a batch, and each mart would hold, as releases name it.
+    Where a mart is computed over several batches, which of them are left out changes what is expected of the others,
+    and that may have failed as well: until no more are found.
 
     Args:
         backend: The warehouse.
-        tables: The datasets of tables and marts with their expressions.
-        batch: The batch.
+        mart: Schema and name.
+        data: Its expression.
+        logic: Its logic.
+        published: Gives batch and fingerprint of what the mart holds of some batches.
+        assume: As for `holdings.expect`.
     """
-    states = []
-    for dataset, expression in tables:
-        name = dataset.qualified_name
-        if isinstance(dataset, WarehouseDataset):
-            query = holdings.held_by(backend, name)
-        else:
-            holdings.expect(backend, expression, logic_for(backend, name, expression))
-            query = holdings.EXPECTED_QUERY
-        found = backend.raw_sql(f"SELECT fingerprint FROM ({query}) WHERE batch_id = {literal(batch)}").fetchone()
-        if found is not None:
-            states.append(_state_of(name, found[0]))
-    return states
+    holds: dict[str, tuple[Hold, ...]] = {}
+    while True:
+        holdings.expect(backend, data, logic, assume)
+        if holds:
+            hold_back(backend, logic, published(sorted(holds)), sorted(holds))
+        found = find_holds(backend, mart)
+        if found.keys() <= holds.keys():
+            return holds
+        holds = dict(sorted({**holds, **found}.items()))
 
 
 def hold_back(backend: Any, logic: str, published: Mapping[str, str], held: Sequence[str]) -> None:
@@ -153,32 +149,10 @@ def without(data: ir.Table, held: Sequence[str]) -> ir.Table:
     return _keep_others(data.op().replace(filtered).to_expr(), held)
 
 
-def release(backend: Any, holds: Sequence[Hold], states: Sequence[str], reason: str) -> None:
-    """Let a held batch be published as it is now.
-
-    Args:
-        backend: The warehouse, open for writing.
-        holds: The holds of the batch, which end.
-        states: What its tables and marts hold of it now, so that what is checked later of the same counts as seen.
-        reason: Why, in the words of whoever answers for it; kept for ever.
-    """
-    backend.raw_sql("CREATE SCHEMA IF NOT EXISTS quality")
-    backend.raw_sql(
-        f"CREATE TABLE IF NOT EXISTS {_RELEASES} (batch_id VARCHAR, state VARCHAR, held_for VARCHAR, reason VARCHAR, "
-        "released_by VARCHAR, released_at TIMESTAMP)"
-    )
-    batch, held_for = holds[0].batch, "; ".join(hold.reason for hold in holds)
-    for state in dict.fromkeys([*(hold.state for hold in holds), *states]):
-        values = ", ".join(map(literal, (batch, state, held_for, reason, getpass.getuser())))
-        backend.raw_sql(f"INSERT INTO {_RELEASES} VALUES ({values}, make_timestamp(epoch_us(now())))")
-
-
 def _released(backend: Any) -> set[tuple[str, str]]:
-    if not backend.raw_sql(
-        "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'quality' AND table_name = 'releases'"
-    ).fetchone():
+    if relation_catalog.find(backend, "quality", "releases") is None:
         return set()
-    return set(backend.raw_sql(f"SELECT batch_id, state FROM {_RELEASES}").fetchall())
+    return set(backend.raw_sql(f"SELECT batch_id, state FROM {RELEASES}").fetchall())
 
 
 def _keep_others(rows: ir.Table, held: Sequence[str]) -> ir.Table:

@@ -24,7 +24,7 @@ RUNS: dict[str, tuple[str, str]] = {
     "run_id": ("VARCHAR", "The run, a UUIDv7, which sorts by start"),
     "started_at": ("TIMESTAMP", "Start, UTC"),
     "ended_at": ("TIMESTAMP", "End, UTC; of a killed run when it was last heard of"),
-    "status": ("VARCHAR", "completed, nothing_to_do, failed, interrupted or killed"),
+    "status": ("VARCHAR", "completed, held, nothing_to_do, failed, interrupted or killed"),
     "error": ("VARCHAR", "What ended it, in one sentence; null where nothing did"),
     "asked": ("JSON", "What was asked for: pipelines, nodes, tags, batches, parameters, environment"),
     "rows": ("BIGINT", "Rows that were written into tables and marts"),

@@ -29,8 +29,8 @@ def find_published(run: Run) -> MartDataset | None:
     written = {report.table for report in run.writes}
     if run.catalog is None or not any(name.startswith("marts.") for name in written):
         return None
-    datasets = (run.catalog.get(name) for name in run.catalog if not name.startswith("param"))
-    return next((one for one in datasets if isinstance(one, MartDataset) and one.qualified_name in written), None)
+    marts = (run.catalog[name] for name in run.catalog.filter(by_type=MartDataset))
+    return next((mart for mart in marts if mart.qualified_name in written), None)
 
 
 def publish_history(mart: MartDataset, record: RunRecord) -> None:
@@ -69,8 +69,8 @@ def _add_missing(connection: psycopg.Connection[Any], backend: Any, lake_id: str
     earlier = [run for run in missing if run != record.run_id]
     for start in range(0, len(earlier), _AT_ONCE):
         some = ", ".join(map(literal, earlier[start : start + _AT_ONCE]))
-        for one in history.read(backend, f"WHERE run_id IN ({some})"):
-            run_history.append(connection, _rows(one, missing[one.run_id]))
+        records = history.read(backend, f"WHERE run_id IN ({some})")
+        run_history.append(connection, (row for one in records for row in _rows(one, missing[one.run_id])))
     if record.run_id in missing:
         run_history.append(connection, _rows(record, missing[record.run_id]))
 

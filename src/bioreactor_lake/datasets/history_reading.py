@@ -26,8 +26,9 @@ def find_runs(config: warehouse.WarehouseConfig, *, limit: int, statuses: Sequen
         LockedError: Another process holds the warehouse.
     """
     among = f"WHERE status IN ({', '.join(map(literal, statuses))})" if statuses else ""
-    kept = _read(config, f"{among} ORDER BY started_at DESC, run_id DESC LIMIT {int(limit)}")
+    # Files first: one that goes away in between is in the warehouse by then.
     waiting = [one for one in _waiting(config) if not statuses or one.status in statuses]
+    kept = _read(config, f"{among} ORDER BY started_at DESC, run_id DESC LIMIT {int(limit)}")
     return _newest([*waiting, *kept])[:limit]
 
 

@@ -169,6 +169,14 @@ def digest(backend: Any) -> str | None:
     return None if found is None else str(found)
 
 
+def digest_rows(backend: Any, query: str) -> str:
+    """A digest of the rows of a query, whatever their order, and without holding them all."""
+    (found,) = backend.raw_sql(
+        f"SELECT md5(count(*) || '|' || coalesce(bit_xor(md5_number(concat_ws('|', *COLUMNS(*)))), 0)) FROM ({query})"
+    ).fetchone()
+    return str(found)
+
+
 def expected(backend: Any, batches: Sequence[str] | None) -> list[tuple[str, str]]:
     """Batch and fingerprint as computed by `expect`, for some batches or, given None, for all."""
     rows: list[tuple[str, str]] = backend.raw_sql(EXPECTED_QUERY).fetchall()

@@ -19,7 +19,7 @@ from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.mart_changes import MartChanges
 from bioreactor_lake.datasets.mart_types import postgres_type
-from bioreactor_lake.datasets.preview import ColumnText, show_reason, show_rows
+from bioreactor_lake.datasets.preview import ColumnText, Described, show_reason, show_rows
 from bioreactor_lake.datasets.publication import Publication
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import Run, current_run
@@ -29,7 +29,7 @@ from bioreactor_lake.postgres.publishing import MartTable
 logger = logging.getLogger(__name__)
 
 
-class MartDataset(AbstractDataset[ir.Table, ir.Table]):
+class MartDataset(Described, AbstractDataset[ir.Table, ir.Table]):
     """A mart: a Postgres table that a save replaces under its readers.
 
     Args:
@@ -97,16 +97,6 @@ class MartDataset(AbstractDataset[ir.Table, ir.Table]):
     def qualified_name(self) -> str:
         """Schema and name, as people write it."""
         return f"{self._schema}.{self._table_name}"
-
-    @property
-    def description(self) -> str:
-        """What one row is."""
-        return self._description
-
-    @property
-    def column_descriptions(self) -> Mapping[str, str]:
-        """Descriptions by column name, of more columns than it has."""
-        return self._columns
 
     def describe_columns(self, schema: ibis.Schema) -> list[ColumnText]:
         """The columns of a schema as the mart has them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,23 @@ class ColumnText:
     name: str
     kind: str
     description: str
+
+
+class Described:
+    """A dataset that is described in the catalog: what one row is, and what columns mean."""
+
+    _description: str
+    _columns: Mapping[str, str]
+
+    @property
+    def description(self) -> str:
+        """What one row is."""
+        return self._description
+
+    @property
+    def column_descriptions(self) -> Mapping[str, str]:
+        """Descriptions by column name, of more columns than it has."""
+        return self._columns
 
 
 def show_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> TablePreview:

@@ -12,9 +12,10 @@ import psycopg
 
 from bioreactor_lake.datasets import holdings
 from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
-from bioreactor_lake.datasets.gate import find_holds, hold_back, without
+from bioreactor_lake.datasets.gate import find_holds, settle_holds, without
 from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
 from bioreactor_lake.datasets.reads import find_reads
+from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.locality import why_not_local
 from bioreactor_lake.lake.runs import NOT_PUBLISHED, OTHER_COLUMNS, Run, WriteReport
 from bioreactor_lake.postgres import holdings as state
@@ -83,11 +84,19 @@ class Publication:
         state.ensure(connection)
         lock(connection, self.mart)
         state.claim(connection, lake_id, take_over=run.take_over)
+        failed: set[str] = set()
         while True:
             try:
                 with connection.transaction():
                     return self._carry_out(connection, run, swap_timeout_seconds)
             except _BatchesFail as error:
+                if failed.issuperset(error.batches):
+                    raise LakeError(
+                        f"{', '.join(error.batches)} fail the suite of {self.name} and cannot be left out of it.",
+                        kept="The old mart is in place.",
+                        next_step="Look at it with kedro lake check; mend the data or the node of the mart.",
+                    ) from error
+                failed.update(error.batches)
                 logger.warning("%s: publishing again without %s", self.name, ", ".join(error.batches))
 
     def _carry_out(self, connection: psycopg.Connection[Any], run: Run, swap_timeout_seconds: float) -> WriteReport:
@@ -180,16 +189,15 @@ class Publication:
 
     def _hold_back(self, connection: psycopg.Connection[Any], run: Run, *, is_there: bool) -> tuple[str, ...]:
         """Leave held batches as they are, and tell the run of them."""
-        # Anew: a publish that is made again begins from what the upstreams hold.
-        holdings.expect(self.backend, self.data, self.logic, self.assume)
-        holds = find_holds(self.backend, self.name)
+
+        def published(held: Sequence[str]) -> dict[str, str]:
+            return state.held_of(connection, self.name, held) if is_there else {}
+
+        # From what the upstreams hold: a publish may be made again.
+        holds = settle_holds(self.backend, self.name, self.data, self.logic, published=published, assume=self.assume)
         for batch, found in holds.items():
             run.held[batch] = tuple(hold.reason for hold in found)
-        held = tuple(holds)
-        if held:
-            published = state.held_of(connection, self.name, held) if is_there else {}
-            hold_back(self.backend, self.logic, published, held)
-        return held
+        return tuple(holds)
 
     def _why_whole(
         self, connection: psycopg.Connection[Any], run: Run, columns: dict[str, str], changes: MartChanges

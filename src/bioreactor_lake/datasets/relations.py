@@ -18,7 +18,7 @@ from kedro_datasets.ibis import TableDataset
 
 from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import schema_of, spell_type
-from bioreactor_lake.datasets.preview import ColumnText, show_reason, show_rows
+from bioreactor_lake.datasets.preview import ColumnText, Described, show_reason, show_rows
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import WriteReport, current_run, retry_rule
 from bioreactor_lake.raw_store import httpfs
@@ -27,7 +27,7 @@ from bioreactor_lake.sql import literal, quote
 logger = logging.getLogger(__name__)
 
 
-class WarehouseDataset(TableDataset):  # type: ignore[misc]
+class WarehouseDataset(Described, TableDataset):  # type: ignore[misc]
     """A relation of the warehouse, read as a lazy Ibis table.
 
     Args:
@@ -80,16 +80,6 @@ class WarehouseDataset(TableDataset):  # type: ignore[misc]
     def kind(self) -> str:
         """`table` or `view`."""
         return self._kind
-
-    @property
-    def description(self) -> str:
-        """What one row is."""
-        return self._description
-
-    @property
-    def column_descriptions(self) -> Mapping[str, str]:
-        """Descriptions by column name, of more columns than it has."""
-        return self._columns
 
     def describe_columns(self, schema: ibis.Schema) -> list[ColumnText]:
         """The columns of a schema as the relation has them."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bioreactor_lake.datasets import holdings, warehouse
+from bioreactor_lake.datasets import holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.json_rows import query_rows
 from bioreactor_lake.quality.verdicts import FATAL, WARN, Verdict
 from bioreactor_lake.sql import literal
@@ -62,23 +62,25 @@ class Failing:
 
 def ensure(backend: Any) -> None:
     """Create the tables of the verdicts if they are not there."""
+    if is_there(backend):
+        return
     backend.raw_sql("CREATE SCHEMA IF NOT EXISTS quality")
-    for name, kinds in (("checked", _CHECKED), ("failing", _FAILING), ("results", _RESULTS)):
+    # The one that is asked for is the last, so that a crash in between leaves none out.
+    for name, kinds in (("checked", _CHECKED), ("results", _RESULTS), ("failing", _FAILING)):
         columns = ", ".join(f"{column} {kind}" for column, kind in kinds.items())
         backend.raw_sql(f"CREATE TABLE IF NOT EXISTS quality.{name} ({columns}, checked_at TIMESTAMP)")
+    relation_catalog.forget()
 
 
 def is_there(backend: Any) -> bool:
     """Whether anything was ever checked."""
-    return bool(
-        backend.raw_sql(
-            "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'quality' AND table_name = 'failing'"
-        ).fetchone()
-    )
+    return relation_catalog.find(backend, "quality", "failing") is not None
 
 
-def find_unchecked(backend: Any, table: str, held: str, suite: str) -> tuple[dict[str, str], int]:
-    """The batches of a table that were not checked as they are, with their fingerprints, and how many there are in all.
+def find_unchecked(backend: Any, table: str, held: str, suite: str) -> tuple[dict[str, str], bool]:
+    """What of a table was not checked as it is, with fingerprints: its batches, and `TABLE` where any of them changed.
+
+    Beside it, whether these are all of its batches.
 
     Args:
         backend: The warehouse, after `ensure`.
@@ -86,12 +88,18 @@ def find_unchecked(backend: Any, table: str, held: str, suite: str) -> tuple[dic
         held: A query for the `batch_id, fingerprint` that it holds.
         suite: The suite's fingerprint.
     """
+    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE held_now AS {held}")
+    whole = holdings.digest_rows(backend, "SELECT batch_id, fingerprint FROM held_now")
     rows = backend.raw_sql(
-        f"SELECT h.batch_id, h.fingerprint FROM ({held}) AS h ANTI JOIN (FROM quality.checked WHERE "
-        f"table_name = {literal(table)} AND suite = {literal(suite)}) AS c USING (batch_id, fingerprint) ORDER BY 1"
+        f"SELECT batch_id, fingerprint FROM (SELECT batch_id, fingerprint FROM held_now UNION ALL SELECT "
+        f"{literal(TABLE)}, {literal(whole)}) ANTI JOIN (FROM quality.checked WHERE table_name = {literal(table)} "
+        f"AND suite = {literal(suite)}) USING (batch_id, fingerprint) ORDER BY 1"
     ).fetchall()
-    (total,) = backend.raw_sql(f"SELECT count(*) FROM ({held})").fetchone()
-    return dict(rows), int(total)
+    unchecked = dict(rows)
+    if not unchecked:
+        return {}, False
+    (total,) = backend.raw_sql("SELECT count(*) FROM held_now").fetchone()
+    return unchecked, len(unchecked.keys() - {TABLE}) == total
 
 
 def remember(
@@ -102,7 +110,8 @@ def remember(
     verdicts: Sequence[Verdict],
     *,
     run_id: str,
-    held: str | None = None,
+    only: Sequence[str] | None = None,
+    forget_others: bool = False,
 ) -> None:
     """Keep the verdicts of a check, in one transaction.
 
@@ -113,7 +122,8 @@ def remember(
         suite: The suite's fingerprint.
         verdicts: What was found.
         run_id: The run.
-        held: A query for the `batch_id` that the table holds: what is kept of others is dropped; None to keep all.
+        only: The expectations that were asked; None for all of the suite.
+        forget_others: Whether to drop what is kept of batches that the last `find_unchecked` did not find.
     """
     failures = [one for one in verdicts if not one.success]
     checked = [_about(table, batch, fingerprint, suite) for batch, fingerprint in fingerprints.items()]
@@ -122,11 +132,12 @@ def remember(
     results += _summaries(run_id, table, suite, verdicts)
     batches = f"[{', '.join(map(literal, fingerprints))}]::VARCHAR[]"
     with warehouse.transaction(backend):
-        for name, rows, kinds in (("checked", checked, _CHECKED), ("failing", failing, _FAILING)):
-            gone = "" if held is None else f" OR (batch_id <> '' AND batch_id NOT IN (SELECT batch_id FROM ({held})))"
+        gone = " OR (batch_id <> '' AND batch_id NOT IN (SELECT batch_id FROM held_now))" if forget_others else ""
+        among = "" if only is None else f" AND list_contains([{', '.join(map(literal, only))}]::VARCHAR[], expectation)"
+        for name, rows, kinds, asked in (("checked", checked, _CHECKED, ""), ("failing", failing, _FAILING, among)):
             backend.raw_sql(
                 f"DELETE FROM quality.{name} WHERE table_name = {literal(table)} "
-                f"AND (list_contains({batches}, batch_id){gone})"
+                f"AND (list_contains({batches}, batch_id){gone}){asked}"
             )
             _append(backend, name, rows, kinds)
         _append(backend, "results", results, _RESULTS)
@@ -169,13 +180,28 @@ def find_failing_expected(backend: Any, mart: str) -> list[Failing]:
     return [Failing(*row) for row in rows]
 
 
-def checked_tables(backend: Any) -> list[str]:
-    """The tables of the warehouse that fail something, in order."""
+def forget_tables(backend: Any, kept: Sequence[str]) -> None:
+    """Drop what is kept of tables that nothing is expected of any more.
+
+    Args:
+        backend: The warehouse.
+        kept: Schema and name of those that have a suite.
+    """
+    if is_there(backend):
+        among = f"[{', '.join(map(literal, kept))}]::VARCHAR[]"
+        for name in ("checked", "failing"):
+            backend.raw_sql(f"DELETE FROM quality.{name} WHERE NOT list_contains({among}, table_name)")
+
+
+def failing_tables(backend: Any) -> list[str]:
+    """The tables of the warehouse that failed something when they were last checked, in order."""
     if not is_there(backend):
         return []
-    return [
-        name for (name,) in backend.raw_sql("SELECT DISTINCT table_name FROM quality.failing ORDER BY 1").fetchall()
-    ]
+    rows = backend.raw_sql(
+        "SELECT DISTINCT table_name FROM quality.failing SEMI JOIN lake_state.relations AS r ON r.name = table_name "
+        "ORDER BY 1"
+    ).fetchall()
+    return [name for (name,) in rows]
 
 
 def say(verdict: Verdict) -> str:
@@ -242,14 +268,20 @@ def _summaries(run_id: str, table: str, suite: str, verdicts: Sequence[Verdict])
             ),
             "success": not failed[id_],
             "observed": _text(one.observed) if asked[id_] == 1 else None,
-            "rows": sum(each.rows or 0 for each in verdicts if each.expectation_id == id_),
-            "failing_rows": sum(each.failing_rows or 0 for each in verdicts if each.expectation_id == id_),
+            "rows": _sum(each.rows for each in verdicts if each.expectation_id == id_),
+            "failing_rows": _sum(each.failing_rows for each in verdicts if each.expectation_id == id_),
             "samples": None,
             "batches": asked[id_],
             "failing_batches": failed[id_],
         }
         for id_, one in first.items()
     ]
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """The sum of what was counted; None where nothing was."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _append(backend: Any, name: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> None:

@@ -22,26 +22,20 @@ def version_of(backend: Any, dataset: Any) -> str | None:
         dataset: Its dataset in the catalog.
     """
     if isinstance(dataset, ManifestDataset | AcceptedFilesDataset):
-        return _digest(backend, _ACCEPTED)
+        return holdings.digest_rows(backend, _ACCEPTED)
     if isinstance(dataset, MaterialisedDataset):
-        return _digest(backend, f"SELECT batch_id, fingerprint FROM ({holdings.held_rows(dataset.qualified_name)})")
+        return holdings.digest_rows(
+            backend, f"SELECT batch_id, fingerprint FROM ({holdings.held_rows(dataset.qualified_name)})"
+        )
     if isinstance(dataset, ViewDataset):
         found = backend.raw_sql(
             f"SELECT logic FROM lake_state.relations WHERE name = {literal(dataset.qualified_name)}"
         ).fetchone()
-        text = None if found is None else f"{found[0]}|{_digest(backend, _ACCEPTED)}"
+        text = None if found is None else f"{found[0]}|{holdings.digest_rows(backend, _ACCEPTED)}"
         return None if text is None else hashlib.sha256(text.encode()).hexdigest()[:32]
     return None
 
 
 def version_published(backend: Any, dataset: Any) -> str | None:
     """The version of a mart that was published a moment ago, with every batch that it should hold."""
-    return _digest(backend, holdings.EXPECTED_QUERY) if isinstance(dataset, MartDataset) else None
-
-
-def _digest(backend: Any, query: str) -> str:
-    # Whatever the order of the rows, and without holding them all.
-    (found,) = backend.raw_sql(
-        f"SELECT md5(count(*) || '|' || coalesce(bit_xor(md5_number(concat_ws('|', *COLUMNS(*)))), 0)) FROM ({query})"
-    ).fetchone()
-    return str(found)
+    return holdings.digest_rows(backend, holdings.EXPECTED_QUERY) if isinstance(dataset, MartDataset) else None

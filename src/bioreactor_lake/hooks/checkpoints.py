@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import DataCatalog
 from kedro.pipeline.node import Node
 
-from bioreactor_lake.datasets.marts import MartDataset
+from bioreactor_lake.datasets import MANIFEST
 from bioreactor_lake.lake.runs import Run, current_run
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class CheckpointHooks:
         self._context = context
 
     @hook_impl
-    def before_pipeline_run(self, catalog: CatalogProtocol[Any, Any]) -> None:
+    def before_pipeline_run(self, catalog: DataCatalog) -> None:
         """Read the suites.
 
         Raises:
@@ -41,7 +41,7 @@ class CheckpointHooks:
             self._checkpoints = read_checkpoints(self._context, catalog)
 
     @hook_impl(tryfirst=True)
-    def before_node_run(self, node: Node, catalog: CatalogProtocol[Any, Any]) -> None:
+    def before_node_run(self, node: Node, catalog: DataCatalog) -> None:
         """Before a mart is built, check what was not; and build on nothing that must not be built on.
 
         Raises:
@@ -50,7 +50,10 @@ class CheckpointHooks:
         checkpoints, run = self._checkpoints, current_run()
         if checkpoints is None or run is None:
             return
+        from bioreactor_lake.datasets.marts import MartDataset
+
         if any(isinstance(catalog.get(name), MartDataset) for name in node.outputs):
+            checkpoints.forget_others()
             for name in checkpoints.settings.suites:
                 self._check(name, run)
             run.checkpoints = checkpoints
@@ -74,15 +77,14 @@ class CheckpointHooks:
             self._checkpoints.check(name, run)
 
 
-def read_checkpoints(context: KedroContext, catalog: CatalogProtocol[Any, Any]) -> Checkpoints | None:
-    """The checkpoints of the configuration, or None where it has no suites.
+def read_checkpoints(context: KedroContext, catalog: DataCatalog) -> Checkpoints:
+    """The checkpoints of the configuration.
 
     Raises:
         UsageError: It holds what is not supported.
     """
+    from bioreactor_lake.datasets.checked_tables import tables_with_suites
     from bioreactor_lake.datasets.checkpoints import Checkpoints
     from bioreactor_lake.quality.configuration import QualitySettings
 
-    names = [name for name in catalog if name != "parameters" and not name.startswith("params:")]
-    settings = QualitySettings.load(context.config_loader, names)
-    return Checkpoints(catalog, settings) if settings.suites else None
+    return Checkpoints(catalog, QualitySettings.load(context.config_loader, tables_with_suites(catalog), [MANIFEST]))

@@ -1,4 +1,4 @@
-"""What lineage says of the datasets of the catalog: names, columns, versions, what was read and written of them."""
+"""What lineage says of the datasets of a run: columns, versions, what was read and written of them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,17 @@ import duckdb
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
-import psycopg
-from kedro.io import CatalogProtocol, DatasetError
 
 from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import spell_type
 from bioreactor_lake.datasets.known_logic import remembered
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
-from bioreactor_lake.datasets.mart_types import postgres_type
 from bioreactor_lake.datasets.marts import MartDataset
-from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW
-from bioreactor_lake.datasets.raw_folder import RawFolderDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.datasets.tables import MaterialisedDataset
 from bioreactor_lake.datasets.versions import version_of, version_published
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.hooks.dataset_names import DatasetNames
 from bioreactor_lake.lake.logic import leaves, name_leaf
 from bioreactor_lake.lake.runs import RAW_FILES, CheckReport, ReadReport, WriteReport
 from bioreactor_lake.lineage.columns import trace_columns
@@ -35,15 +31,13 @@ from bioreactor_lake.lineage.facets import (
     column_lineage_facet,
     facet,
     ownership_facet,
+    read_facet,
     schema_facet,
     tags_facet,
+    version_facet,
 )
 from bioreactor_lake.lineage.naming import (
     DatasetName,
-    name_duckdb_table,
-    name_embedded_table,
-    name_postgres_table,
-    name_raw_files,
 )
 from bioreactor_lake.lineage.settings import LineageSettings
 
@@ -54,43 +48,15 @@ class DatasetFacts:
     """Describes the inputs and outputs of nodes.
 
     Args:
-        catalog: The catalog of the run.
-        settings: Owners, and names of servers.
+        names: What its datasets are called.
+        settings: Owners, and how column lineage is said.
         is_full_refresh: Whether the run writes every table as a whole.
     """
 
-    def __init__(
-        self, catalog: CatalogProtocol[Any, Any], settings: LineageSettings, *, is_full_refresh: bool = False
-    ) -> None:
-        self._catalog, self._settings, self._is_full_refresh = catalog, settings, is_full_refresh
+    def __init__(self, names: DatasetNames, settings: LineageSettings, *, is_full_refresh: bool = False) -> None:
+        self._names, self._settings, self._is_full_refresh = names, settings, is_full_refresh
         self._changes: dict[str, str | None] = {}
         self._versions: dict[DatasetName, str | None] = {}
-        self._tables: dict[str, Any] = {}
-        for name in catalog:
-            dataset = catalog[name] if not name.startswith("params:") and name != "parameters" else None
-            qualified = getattr(dataset, "qualified_name", None)
-            # The manifest describes what other entries read of it.
-            if qualified and (qualified not in self._tables or isinstance(dataset, ManifestDataset)):
-                self._tables[qualified] = dataset
-
-    def names_of(self, dataset_name: str) -> list[DatasetName]:
-        """The datasets behind an entry of the catalog; none for what lives in memory only."""
-        try:
-            dataset = self._catalog.get(dataset_name)
-        except DatasetError:
-            # What cannot even be made has no name; the run itself says why.
-            return []
-        if isinstance(dataset, RawFolderDataset):
-            return [_raw_files(dataset)]
-        if isinstance(dataset, AcceptedFilesDataset):
-            return [self._name_table(dataset), _raw_files(dataset)]
-        if isinstance(dataset, WarehouseDataset | MartDataset):
-            return [self._name_table(dataset)]
-        path = getattr(dataset, "_filepath", None)
-        if path is None:
-            return []
-        protocol = getattr(dataset, "_protocol", "file")
-        return [name_raw_files(str(path) if protocol in ("file", "") else f"{protocol}://{path}")]
 
     def inputs(self, names: Sequence[str], loaded: Mapping[str, Any], outputs: Mapping[str, Any]) -> list[DatasetUse]:
         """What a node reads: its inputs, and what the expressions that it returned read besides.
@@ -103,19 +69,19 @@ class DatasetFacts:
         columns: dict[DatasetName, dict[str, str]] = {}
         described: dict[DatasetName, Any] = {}
         for name in names:
-            dataset = self._catalog.get(name)
-            for found in self.names_of(name):
-                described[found] = None if found.kind == "FILE" else self._describing(dataset)
+            dataset = self._names.dataset(name)
+            for found in self._names.of_entry(name):
+                described[found] = None if found.kind == "FILE" else self._names.describing(dataset)
                 columns.setdefault(found, {})
             if isinstance(data := loaded.get(name), ir.Table) and isinstance(dataset, WarehouseDataset | MartDataset):
-                columns[self._name_table(dataset)] = _spell_columns(dataset, data.schema())
-            if isinstance(dataset, AcceptedFilesDataset) and (manifest := self._describing(dataset)) is not None:
-                columns[self._name_table(dataset)] = dict(manifest.column_types)
+                columns[self._names.of_table(dataset)] = _spell_columns(dataset, data.schema())
+            if isinstance(dataset, AcceptedFilesDataset) and (manifest := self._names.describing(dataset)) is not None:
+                columns[self._names.of_table(dataset)] = dict(manifest.column_types)
                 # The raw files are in the state that the manifest tells of.
-                self._versions[_raw_files(dataset)] = self._version_now(dataset)
+                self._versions[self._names.of_raw_files(dataset)] = self._version_now(dataset)
         for table in (data for data in outputs.values() if isinstance(data, ir.Table)):
             for leaf in leaves(table):
-                found, dataset = self._find_leaf(leaf)
+                found, dataset = self._names.of_leaf(leaf)
                 described.setdefault(found, dataset)
                 _add_columns(columns.setdefault(found, {}), _spell_columns(dataset, leaf.schema))
         return [self._use(found, described[found], columns[found]) for found in described]
@@ -127,7 +93,7 @@ class DatasetFacts:
             name: The name of the output.
             data: What the node returned for it, or None before it has.
         """
-        dataset = self._catalog.get(name)
+        dataset = self._names.dataset(name)
         if isinstance(dataset, ManifestDataset):
             columns = dict(dataset.column_types)
         else:
@@ -135,7 +101,7 @@ class DatasetFacts:
         change = self._find_change(name, dataset, columns)
         return [
             replace(use, facets={**use.facets, **change})
-            for use in (self._use(found, dataset, columns, version=False) for found in self.names_of(name))
+            for use in (self._use(found, dataset, columns, version=False) for found in self._names.of_entry(name))
         ]
 
     def written(self, name: str, data: Any, report: WriteReport | None, *, is_whole: bool) -> list[DatasetUse]:
@@ -147,7 +113,7 @@ class DatasetFacts:
             report: What the save did.
             is_whole: Whether the table is up to date as a whole now, and not only for some batches.
         """
-        dataset = self._catalog.get(name)
+        dataset = self._names.dataset(name)
         uses = self.output(name, data)
         if not uses or not isinstance(data, ir.Table):
             return uses
@@ -157,7 +123,7 @@ class DatasetFacts:
         if backend is not None:
             published = version_published(backend, dataset) if is_whole else None
             self._versions[use.dataset] = published or self._version_now(dataset)
-            facets |= _version_facet(self._versions[use.dataset])
+            facets |= version_facet(self._versions[use.dataset])
         statistics: Facets = {}
         if report is not None and report.rows is not None:
             statistics = facet("outputStatistics", {"rowCount": report.rows})
@@ -175,18 +141,20 @@ class DatasetFacts:
             if one.table == RAW_FILES:
                 names = [use.dataset for use in uses if use.dataset.kind == "FILE"]
             else:
-                names = [self._name_table(self._tables[one.table])] if one.table in self._tables else []
+                names = [self._names.of_table(self._names.tables[one.table])] if one.table in self._names.tables else []
             read |= dict.fromkeys(names, one)
         nothing = bool(reports) and all(report.batches == 0 for report in reports)
         checked = {
-            self._name_table(self._tables[name]): found for name, found in checks.items() if name in self._tables
+            self._names.of_table(self._names.tables[name]): found
+            for name, found in checks.items()
+            if name in self._names.tables
         }
         return [
             DatasetUse(
                 use.dataset,
                 use.facets,
                 {
-                    **_read_facet(read.get(use.dataset), nothing=nothing),
+                    **read_facet(read.get(use.dataset), nothing=nothing),
                     **assertions_facet(checked.get(use.dataset, ())),
                 },
             )
@@ -197,7 +165,7 @@ class DatasetFacts:
         """The SQL of a whole table; none for what is found by inspection."""
         if not isinstance(data, ir.Table) or data.op().find(ops.InMemoryTable):
             return {}
-        dataset = self._catalog.get(dataset_name)
+        dataset = self._names.dataset(dataset_name)
         backend = _open_warehouse(dataset)
 
         def compile_sql() -> str:
@@ -234,48 +202,10 @@ class DatasetFacts:
             lineage = trace_columns(data)
         except LakeError:
             return {}
-        names = {name_leaf(leaf): self._find_leaf(leaf)[0] for leaf in leaves(data)}
+        names = {name_leaf(leaf): self._names.of_leaf(leaf)[0] for leaf in leaves(data)}
         return column_lineage_facet(
             lineage, names, rows_with_each_column=self._settings.indirect_inputs == "with_each_column"
         )
-
-    def _find_leaf(self, leaf: Any) -> tuple[DatasetName, Any]:
-        """The dataset of a leaf table. The views of the raw files are the raw files."""
-        name = name_leaf(leaf)
-        if name in self._tables:
-            return self._name_table(self._tables[name]), self._tables[name]
-        manifest = next(one for one in self._tables.values() if isinstance(one, WarehouseDataset))
-        if name.startswith(f"raw.{PARQUET_VIEW}"):
-            return _raw_files(manifest), None
-        return name_duckdb_table(manifest.warehouse_config["filepath"], name), None
-
-    def _name_table(self, dataset: Any) -> DatasetName:
-        if isinstance(dataset, MartDataset):
-            return self._name_mart(dataset)
-        file = dataset.warehouse_config["filepath"]
-        return name_duckdb_table(file, dataset.qualified_name, dataset.kind.upper())
-
-    def _name_mart(self, dataset: MartDataset) -> DatasetName:
-        try:
-            database = dataset.database
-            address = database.address
-        except (psycopg.Error, LakeError, ValueError):
-            # An address that cannot be read: the save says so.
-            return name_duckdb_table(dataset.warehouse_config["filepath"], dataset.qualified_name)
-        if database.is_embedded:
-            host_and_port = address and address[:2]
-            name = "lake" if address is None else address[2]
-            return name_embedded_table(database.config["path"], name, dataset.qualified_name, address=host_and_port)
-        assert address is not None
-        host, port, name = address
-        known_as = self._settings.postgres_hosts.get(host)
-        return name_postgres_table(
-            host, port, name, dataset.qualified_name, known_as=[known_as, host] if known_as else ()
-        )
-
-    def _describing(self, dataset: Any) -> Any:
-        """The entry that describes a table which several entries of the catalog stand for."""
-        return self._tables.get(getattr(dataset, "qualified_name", ""), dataset)
 
     def _version_now(self, dataset: Any) -> str | None:
         backend = _open_warehouse(dataset)
@@ -300,22 +230,14 @@ class DatasetFacts:
         if version:
             if name not in self._versions and dataset is not None:
                 self._versions[name] = self._version_now(dataset)
-            facets |= _version_facet(self._versions.get(name))
+            facets |= version_facet(self._versions.get(name))
         return DatasetUse(name, facets)
 
 
-def _raw_files(dataset: Any) -> DatasetName:
-    root = dataset.warehouse_config["raw"]["path"]
-    return name_raw_files(root.rstrip("/") if "://" in root else root)
-
-
 def _spell_columns(dataset: Any, schema: ibis.Schema) -> dict[str, str]:
-    """Types as the dataset's own system spells them."""
-    if isinstance(dataset, MartDataset):
-        try:
-            return {name: postgres_type(name, kind) for name, kind in schema.items()}
-        except LakeError:
-            return {name: str(kind) for name, kind in schema.items()}
+    """Types as the dataset's own system spells them; those of raw files as DuckDB reads them."""
+    if isinstance(dataset, WarehouseDataset | MartDataset):
+        return {column.name: column.kind for column in dataset.describe_columns(schema)}
     return {name: spell_type(kind) for name, kind in schema.items()}
 
 
@@ -324,17 +246,6 @@ def _add_columns(columns: dict[str, str], more: Mapping[str, str]) -> None:
     for name, kind in more.items():
         known = columns.get(name, kind).split(" | ")
         columns[name] = " | ".join(sorted({*known, kind}))
-
-
-def _read_facet(read: ReadReport | None, *, nothing: bool) -> Facets:
-    if read is None:
-        return facet("inputStatistics", {"rowCount": 0}) if nothing else {}
-    counts = {"rowCount": read.rows, "fileCount": read.files, "size": read.size_bytes}
-    return facet("inputStatistics", counts)
-
-
-def _version_facet(version: str | None) -> Facets:
-    return facet("version", {"datasetVersion": version}) if version else {}
 
 
 def _layer(dataset: Any) -> str | None:

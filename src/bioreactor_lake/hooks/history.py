@@ -56,7 +56,9 @@ class HistoryHooks:
             return HistoryOfRun(run, record, pipeline, catalog, secret)
 
         self._begin = begin
-        if current_run() is not None:
+        run = current_run()
+        # In a notebook that of an interrupted run may still be there, with its catalog.
+        if run is not None and run.catalog is None:
             self._tell(lambda history: None)
 
     @hook_impl

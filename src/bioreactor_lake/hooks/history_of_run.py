@@ -99,7 +99,7 @@ class HistoryOfRun:
         if isinstance(find_lake_error(error), UsageError) and not self._record.nodes:
             self._history.forget()
             return
-        status, sentence = COMPLETED, None
+        status, sentence = HELD if self._run.held else COMPLETED, None
         if is_interrupted(error):
             status = INTERRUPTED
         elif error is not None:
@@ -108,8 +108,6 @@ class HistoryOfRun:
             sentence = " ".join(explain(error).split())
             sentence = redact_nested(sentence, find_secrets(os.environ, self._credentials))
         self._record.end(status, datetime.now(UTC), sentence)
-        if self._run.held and status == COMPLETED:
-            self._record.status = HELD
         self._history.end()
         # A run that did not come to Postgres does not connect for this alone.
         if (mart := find_published(self._run)) is not None:

@@ -13,6 +13,8 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from bioreactor_lake.lake.runs import current_run
+
 if TYPE_CHECKING:
     from bioreactor_lake.hooks.lineage_of_run import LineageOfRun
 
@@ -49,10 +51,13 @@ class LineageHooks:
         Raises:
             UsageError: `openlineage.yml` says what means nothing.
         """
-        self._run = self._begin = None
+        # One that was interrupted in a notebook was never ended.
+        self._end(KeyboardInterrupt())
+        self._begin = None
         if self._context is None:
             return
-        from bioreactor_lake.hooks.lineage_of_run import LineageOfRun, confirm_exposures, read_settings
+        from bioreactor_lake.hooks.exposures import confirm_exposures
+        from bioreactor_lake.hooks.lineage_of_run import LineageOfRun, read_settings
 
         context, settings = self._context, read_settings(self._context)
         confirm_exposures(settings, catalog)
@@ -79,40 +84,20 @@ class LineageHooks:
         """One of its outputs is saved."""
         self._tell(lambda run: run.take_saved(node, dataset_name, data))
 
-    @hook_impl
-    def after_pipeline_run(self) -> None:
-        """All nodes have ended."""
-        self._tell(lambda run: run.complete())
-        self._close()
-
-    @hook_impl
-    def on_pipeline_error(self, error: Exception) -> None:
-        """A node could not load, compute or save."""
-        self._tell(lambda run: run.fail(error))
-        self._close()
-
     def _tell(self, what: Callable[[LineageOfRun], None]) -> None:
         """Do one thing about lineage; whatever goes wrong with it is said and the run goes on."""
-        if self._begin is None:
-            return
         try:
-            if self._run is None:
-                from bioreactor_lake.lake.runs import current_run
-
-                self._run = self._begin()
-                if (run := current_run()) is not None:
-                    run.when_interrupted.append(self._abort)
-            what(self._run)
+            if self._run is None and self._begin is not None and (run := current_run()) is not None:
+                begin, self._begin = self._begin, None
+                self._run = begin()
+                run.when_ended.append(self._end)
+            if self._run is not None:
+                what(self._run)
         except Exception as error:
             logger.warning("Lineage is incomplete for this run: %s: %s", type(error).__name__, error)
             logger.debug("What happened to lineage", exc_info=True)
 
-    def _abort(self) -> None:
-        if self._run is not None:
-            self._tell(lambda run: run.abort())
-            self._close()
-
-    def _close(self) -> None:
-        run, self._run, self._begin = self._run, None, None
-        if run is not None:
-            run.close()
+    def _end(self, error: BaseException | None) -> None:
+        self._tell(lambda run: run.complete() if error is None else run.fail(error))
+        self._tell(lambda run: run.close())
+        self._run = None

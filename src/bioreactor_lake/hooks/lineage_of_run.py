@@ -20,8 +20,10 @@ from kedro.pipeline.node import Node
 
 from bioreactor_lake import __version__
 from bioreactor_lake.datasets.attempts import is_interrupted
-from bioreactor_lake.errors import NothingToIngest, UsageError, find_lake_error
+from bioreactor_lake.errors import NothingToIngest, find_lake_error
 from bioreactor_lake.hooks.dataset_facts import DatasetFacts
+from bioreactor_lake.hooks.dataset_names import DatasetNames
+from bioreactor_lake.hooks.exposures import as_input, describe_exposure
 from bioreactor_lake.hooks.homes import home_of
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 from bioreactor_lake.lineage.delivery.configuration import read_configuration
@@ -34,10 +36,10 @@ from bioreactor_lake.lineage.events import (
     node_job,
     pipeline_job,
 )
-from bioreactor_lake.lineage.facets import Facets, facet, job_type_facet, ownership_facet, tags_facet
+from bioreactor_lake.lineage.facets import Facets, facet, ownership_facet, tags_facet
 from bioreactor_lake.lineage.redaction import find_secrets, redact
-from bioreactor_lake.lineage.settings import Exposure, LineageSettings
-from bioreactor_lake.lineage.source_code import find_checkout, without_credentials
+from bioreactor_lake.lineage.settings import LineageSettings
+from bioreactor_lake.lineage.source_code import find_checkout
 from bioreactor_lake.lineage.started_by import find_starter
 
 logger = logging.getLogger(__name__)
@@ -52,24 +54,6 @@ def read_settings(context: KedroContext) -> LineageSettings:
         UsageError: It says what means nothing.
     """
     return LineageSettings.from_config(read_configuration(context.config_loader))
-
-
-def confirm_exposures(settings: LineageSettings, catalog: CatalogProtocol[Any, Any]) -> None:
-    """Refuse exposures that read what there is not: they would never be told of.
-
-    Raises:
-        UsageError: One does; it names both.
-    """
-    if not settings.exposures:
-        return
-    names = [name for name in catalog if not name.startswith("param")]
-    known = {*names, *(getattr(catalog.get(name), "qualified_name", "") for name in names)}
-    for exposure in settings.exposures:
-        if unknown := [name for name in exposure.reads if name not in known]:
-            raise UsageError(
-                f"The exposure {exposure.name} in openlineage.yml reads {', '.join(unknown)}, which there is not.",
-                next_step=f"Name tables of the catalog, such as {', '.join(n for n in names if n.startswith('mart'))}.",
-            )
 
 
 class LineageOfRun:
@@ -93,7 +77,8 @@ class LineageOfRun:
     ) -> None:
         self._settings, self._context, self._catalog = settings, context, catalog
         self._lake_run = current_run() or Run()
-        self._facts = DatasetFacts(catalog, settings, is_full_refresh=self._lake_run.full_refresh)
+        names = DatasetNames(catalog, pipeline.datasets(), settings.postgres_hosts)
+        self._facts = DatasetFacts(names, settings, is_full_refresh=self._lake_run.full_refresh)
         self._checkout = find_checkout(Path(context.project_path), url=settings.repository, commit=settings.commit)
         config: EmitterConfig = {
             "file": settings.file,
@@ -162,18 +147,18 @@ class LineageOfRun:
         """All nodes have ended, and whoever reads what they wrote has news."""
         for exposure in self._settings.exposures:
             if reads := [self._read_marts[name] for name in exposure.reads if name in self._read_marts]:
-                inputs = self._facts.with_statistics([_as_input(use) for use in reads], [], self._lake_run.checks)
-                self._events.consume(_describe_exposure(exposure), inputs)
+                inputs = self._facts.with_statistics([as_input(use) for use in reads], [], self._lake_run.checks)
+                self._events.consume(describe_exposure(exposure), inputs)
         self._events.end("COMPLETE")
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """The run has ended with an error: of a node, or with nothing to do, or because a signal came."""
-        if is_interrupted(error):
-            self.abort()
-            return
         known = find_lake_error(error)
         pipeline = self._events.pipeline_of(self._node.name) if self._node is not None else None
         self._start_late()
+        if is_interrupted(error):
+            self._events.end("ABORT")
+            return
         if isinstance(known, NothingToIngest):
             # The node made nothing, and the run did all that there was to do.
             if self._events.is_in_node:
@@ -182,11 +167,6 @@ class LineageOfRun:
             return
         said = self._explain(known or error, error)
         self._events.end("FAIL", said, failed=pipeline)
-
-    def abort(self) -> None:
-        """A signal ended the run."""
-        self._start_late()
-        self._events.end("ABORT")
 
     def close(self) -> None:
         """Give servers a moment to take the events, and tell the run's user of those that are still to be sent."""
@@ -245,22 +225,3 @@ class LineageOfRun:
             return self._context.config_loader["credentials"]
         except (MissingConfigException, ValueError):
             return {}
-
-
-def _describe_exposure(exposure: Exposure) -> JobDescription:
-    text = " ".join(part for part in (exposure.description, without_credentials(exposure.url)) if part)
-    owners = [{"name": exposure.owner}] if exposure.owner else []
-    return JobDescription(
-        exposure.name,
-        {
-            **job_type_facet(exposure.kind, "EXPOSURE"),
-            **(facet("documentation", {"description": text}, of_job=True) if text else {}),
-            **ownership_facet(owners, of_job=True),
-        },
-    )
-
-
-def _as_input(use: DatasetUse) -> DatasetUse:
-    """What was written, as others read it: how it was made is said where it was."""
-    made = ("columnLineage", "lifecycleStateChange")
-    return DatasetUse(use.dataset, {key: value for key, value in use.facets.items() if key not in made})

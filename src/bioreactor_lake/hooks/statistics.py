@@ -49,7 +49,7 @@ class TableStatistics:
         run = current_run()
         written = run.writes[-1] if run is not None and run.writes else None
         try:
-            self._count(dataset_name, len(data.columns), written)
+            self._count(dataset_name, len(getattr(data, "columns", ())), written)
             if dataset_name == MANIFEST:
                 self._count_views()
         except Exception as error:

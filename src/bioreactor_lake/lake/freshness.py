@@ -15,6 +15,7 @@ FRESH, STALE, TOO_OLD, NEVER_BUILT, UNREACHABLE = "fresh", "stale", "too old", "
 LAYERS = {"raw": "ingestion", "staging": "staging", "curated": "curated", "marts": "marts"}
 """The layers, and the pipeline that makes each."""
 
+_HOUR = timedelta(hours=1)
 _FILE = "conf/*/parameters_freshness.yml"
 
 
@@ -38,7 +39,7 @@ class Limits:
         ('fresh', 'too old')
         """
         for limit, verdict in ((self.error_hours, TOO_OLD), (self.warn_hours, STALE)):
-            if limit is not None and (moment is None or now - moment > timedelta(hours=limit)):
+            if limit is not None and (moment is None or (now - moment) / _HOUR > limit):
                 return verdict
         return FRESH
 
@@ -56,12 +57,15 @@ def read_clock() -> datetime:
     return datetime.now(UTC)
 
 
-def read_limits(config: Mapping[str, Any]) -> dict[str, LayerLimits]:
+def read_limits(config: Mapping[str, Any] | None) -> dict[str, LayerLimits]:
     """The limits of every layer, from the parameter `freshness`.
 
     Raises:
         UsageError: It says what means nothing.
     """
+    config = {} if config is None else config
+    if not isinstance(config, Mapping):
+        raise _meaningless(f"freshness is {config!r}", f"It has a part for each of: {', '.join(LAYERS)}.")
     for layer in config:
         if layer not in LAYERS:
             raise _meaningless(f"{layer} is no layer", f"Use one of: {', '.join(LAYERS)}.")

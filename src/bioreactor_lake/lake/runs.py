@@ -113,7 +113,6 @@ class Run:
         failing_tables: Tables that fail an error as a whole, which holds no batch, each with the reasons.
         checks: What was checked of tables, by schema and name.
         checkpoints: What checks a mart in the transaction that publishes it; None where there are no suites.
-        when_interrupted: What to do when a signal ends the run, of which Kedro's hooks are not told.
         when_ended: What to do when the run has ended, with the error that ended it, while its warehouse is open.
     """
 
@@ -135,7 +134,6 @@ class Run:
     failing_tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     checks: dict[str, tuple[CheckReport, ...]] = field(default_factory=dict)
     checkpoints: Any = None
-    when_interrupted: list[Callable[[], None]] = field(default_factory=list)
     when_ended: list[Callable[[BaseException | None], None]] = field(default_factory=list)
 
     def end(self, error: BaseException | None = None) -> None:

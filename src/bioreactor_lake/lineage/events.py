@@ -98,7 +98,6 @@ class RunEvents:
         self._open: dict[str, _Begun] = {}
         self._node: _Begun | None = None
         self._node_name = ""
-        self._is_over = False
         self._send("START", self._whole)
         if whole.name in pipelines:
             self._open[whole.name] = self._whole
@@ -172,9 +171,6 @@ class RunEvents:
             error: The facet of its error.
             failed: The pipeline that made it fail; others that are open are aborted.
         """
-        if self._is_over:
-            return
-        self._is_over = True
         if self._node is not None:
             self.end_node(outcome, error=error)
         for pipeline in list(self._open):

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from bioreactor_lake import __version__
-from bioreactor_lake.lake.runs import CheckReport
+from bioreactor_lake.lake.runs import CheckReport, ReadReport
 from bioreactor_lake.lineage.naming import DatasetName
 from bioreactor_lake.lineage.origins import ROWS, ColumnOrigin, Subtype, TableLineage
 
@@ -138,6 +138,24 @@ def assertions_facet(checks: Sequence[CheckReport]) -> Facets:
         for one in checks
     ]
     return facet("dataQualityAssertions", {"assertions": assertions}) if assertions else {}
+
+
+def read_facet(read: ReadReport | None, *, nothing: bool) -> Facets:
+    """How much was read of an input; no facet where that is not known.
+
+    Args:
+        read: What was read.
+        nothing: Whether it is known that nothing was.
+    """
+    if read is None:
+        return facet("inputStatistics", {"rowCount": 0}) if nothing else {}
+    counts = {"rowCount": read.rows, "fileCount": read.files, "size": read.size_bytes}
+    return facet("inputStatistics", counts)
+
+
+def version_facet(version: str | None) -> Facets:
+    """The version of what a dataset holds; no facet where that is not known."""
+    return facet("version", {"datasetVersion": version}) if version else {}
 
 
 def tags_facet(tags: Mapping[str, str], *, of_job: bool = False) -> Facets:

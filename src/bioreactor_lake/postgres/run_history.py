@@ -24,7 +24,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "started_at": ("timestamp with time zone", "Start of the run"),
     "ended_at": ("timestamp with time zone", "End of the run; of a killed one when it was last heard of"),
     "seconds": ("double precision", "How long the run took"),
-    "status": ("text", "How the run ended: completed, nothing_to_do, failed, interrupted or killed"),
+    "status": ("text", "How the run ended: completed, held, nothing_to_do, failed, interrupted or killed"),
     "error": ("text", "What ended the run, in one sentence; null where nothing did"),
     "asked": ("jsonb", "What was asked for: pipelines, nodes, tags, batches, parameters, environment"),
     "rows": ("bigint", "Rows that the run wrote into tables and marts"),

@@ -30,18 +30,19 @@ class QualitySettings:
     equipment: Mapping[str, Equipment]
 
     @classmethod
-    def load(cls, loader: Any, tables: Sequence[str] | None = None) -> QualitySettings:
+    def load(cls, loader: Any, tables: Sequence[str] | None = None, others: Sequence[str] = ()) -> QualitySettings:
         """Read all of it.
 
         Args:
             loader: Kedro's config loader.
-            tables: The names of the catalog; None where they are not known.
+            tables: The names of tables that can have a suite; None where they are not known.
+            others: Names that may be compared with besides.
 
         Raises:
             UsageError: Something in it is not understood; the message says what and where.
         """
         return cls(
-            read_suites(load_suites(loader), tables),
+            read_suites(load_suites(loader), tables, others),
             read_tags(_load(loader, "tags")),
             read_equipment(_load(loader, "equipment")),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -13,6 +13,7 @@ from bioreactor_lake.quality.verdicts import ERROR, SEVERITIES, WARN
 from bioreactor_lake.quality.vocabulary import VOCABULARY, Vocable
 
 _SEVERITY_OF = {"critical": ERROR, "warning": WARN, "info": WARN, **{word: word for word in SEVERITIES}}
+_UNIQUE = ("expect_column_values_to_be_unique", "expect_compound_columns_to_be_unique")
 _KEYS = {"type", "kwargs", "severity", "row_condition", "condition_parser", "meta", "id", "description"}
 # What Great Expectations keeps of its own, and of how it reports.
 _PASSED_OVER = {"notes", "rendered_content", "expectation_context", "success_on_last_run"}
@@ -30,8 +31,6 @@ class Expectation:
         severity: What a failure means: `warn`, `error` or `fatal`.
         scope: What its verdicts are about: each `batch`, or the `table`.
         condition: Which rows it is about; None for all.
-        description: For people.
-        meta: What else the suite says of it.
     """
 
     id: str
@@ -40,8 +39,14 @@ class Expectation:
     severity: str = ERROR
     scope: str = "batch"
     condition: Condition | None = None
-    description: str = ""
-    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def looks_beyond_batches(self) -> bool:
+        """Whether what it says of a batch depends on the rows of others."""
+        if self.type == "expect_column_values_to_exist_in_other_table":
+            return True
+        columns = self.kwargs.get("column_list") or [self.kwargs.get("column")]
+        return self.type in _UNIQUE and "batch_id" not in columns
 
 
 def read_expectation(id_: str, said: Any, where: str) -> Expectation:
@@ -68,16 +73,13 @@ def read_expectation(id_: str, said: Any, where: str) -> Expectation:
             kwargs[name] = said[name]
     condition = _read_condition(kwargs, known, f"{type_} of {where}")
     _check_kwargs(kwargs, known, f"{type_} of {where}")
-    meta = said.get("meta") or {}
     severity = said.get("severity") or ERROR
     if severity not in _SEVERITY_OF:
         refuse(f"{where} has the severity {severity}, which means nothing.", severity, _SEVERITY_OF)
-    scope = meta.get("scope", known.scope)
+    scope = (said.get("meta") or {}).get("scope", known.scope)
     if scope not in known.scopes:
         refuse(f"{where} has the scope {scope}, which {type_} cannot have.", scope, known.scopes)
-    return Expectation(
-        id_, type_, kwargs, _SEVERITY_OF[severity], scope, condition, str(said.get("description") or ""), meta
-    )
+    return Expectation(id_, type_, kwargs, _SEVERITY_OF[severity], scope, condition)
 
 
 def _read_condition(kwargs: dict[str, Any], known: Vocable, where: str) -> Condition | None:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bioreactor_lake.errors import UsageError
 from bioreactor_lake.quality.expectations import Expectation, fill_in, read_expectation, refuse
 from bioreactor_lake.quality.tags import Tag
-
-__all__ = ["Expectation", "Suite", "key_expectations", "read_suite", "read_suites"]
 
 WAREHOUSE = "@warehouse"
 """What follows the name of a mart where its rows are meant as the warehouse has them."""
@@ -34,13 +32,11 @@ class Suite:
         name: Its name.
         table: The table, as the catalog names it.
         expectations: In the order of the configuration.
-        meta: What else the configuration says of it.
     """
 
     name: str
     table: str
     expectations: tuple[Expectation, ...]
-    meta: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprint(self, tags: Mapping[str, Tag] | None = None, equipment: Iterable[str] = ()) -> str:
         """A hash that changes when a verdict could: with the expectations, and the limits and equipment they look up.
@@ -67,12 +63,15 @@ class Suite:
         return tuple(dict.fromkeys(name for name in names if name))
 
 
-def read_suites(config: Mapping[str, Any], tables: Sequence[str] | None = None) -> dict[str, Suite]:
+def read_suites(
+    config: Mapping[str, Any], tables: Sequence[str] | None = None, others: Sequence[str] = ()
+) -> dict[str, Suite]:
     """Read suites.
 
     Args:
         config: The name of a table, as the catalog has it, to its suite.
-        tables: The names that there are; None where they are not known.
+        tables: The names of tables that can have one; None where they are not known.
+        others: Names that may be compared with besides.
 
     Returns:
         The suites by table.
@@ -88,8 +87,12 @@ def read_suites(config: Mapping[str, Any], tables: Sequence[str] | None = None) 
             refuse(f"{where} is the suite of no table.", table, tables)
         suites[table] = read_suite(table, content, where)
         for other in suites[table].other_tables:
-            if tables is not None and other.removesuffix(WAREHOUSE) not in tables:
-                refuse(f"{where} names the table {other}, which there is not.", other, tables)
+            if other.endswith(WAREHOUSE) and other.removesuffix(WAREHOUSE) != table:
+                refuse(
+                    f"{where} names {other}, which only its own suite can be compared with.", other, [table + WAREHOUSE]
+                )
+            if tables is not None and other.removesuffix(WAREHOUSE) not in (*tables, *others):
+                refuse(f"{where} names the table {other}, which there is not.", other, [*tables, *others])
     return suites
 
 
@@ -111,7 +114,7 @@ def read_suite(table: str, content: Any, where: str) -> Suite:
         for id_, one in keyed.items()
         if one is not None
     )
-    return Suite(str(content.get("name") or table), table, expectations, content.get("meta") or {})
+    return Suite(str(content.get("name") or table), table, expectations)
 
 
 def key_expectations(listed: Any, where: str) -> dict[str, Any]:

@@ -45,8 +45,13 @@ class Verdict:
     samples: tuple[Mapping[str, Any], ...] = ()
     error: str = ""
 
+    @property
+    def stops(self) -> bool:
+        """Whether nothing may be built on it; what could not be checked counts as wrong, unless it warns."""
+        return not self.success and (self.severity == FATAL or bool(self.error and self.severity != WARN))
+
 
 def worst_failure(verdicts: Iterable[Verdict]) -> str | None:
     """The gravest severity among the failures, or None where nothing failed."""
-    failed = {verdict.severity for verdict in verdicts if not verdict.success}
+    failed = {FATAL if verdict.stops else verdict.severity for verdict in verdicts if not verdict.success}
     return max(failed, key=SEVERITIES.index, default=None)

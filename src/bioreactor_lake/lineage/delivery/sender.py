@@ -91,33 +91,33 @@ class _Sending:
             while True:
                 wake.clear()
                 last = self.ending.is_set() or not self.follows
-                if not self._take_turn(target, outbox) or last:
+                self._take_turn(target, outbox)
+                if last:
                     return
                 wake.wait()
         except Exception as error:
             # The order of events is kept: after the first that fails no other is tried.
             self.say(target=target.identity, problem=reason_of(error, target.values), refused=is_refusal(error))
 
-    def _take_turn(self, target: Target, outbox: Outbox) -> bool:
-        """Send what a target has not got; False where another process did not let it."""
+    def _take_turn(self, target: Target, outbox: Outbox) -> None:
+        """Send what a target has not got, unless another process keeps at it for too long."""
         lock, other = None, ""
         waiting_since = time.monotonic()
         while outbox.pending(target.identity) and (lock := outbox.begin_sending(target.identity)) is None:
             if not self.follows and other != (other := outbox.who_sends(target.identity) or other):
                 self.say(target=target.identity, problem=other, waits=True)
             if not self.follows and time.monotonic() - waiting_since > _PATIENCE_SECONDS:
-                return False
+                return
             time.sleep(_LOOK_AGAIN_SECONDS)
         if other:
             self.say(target=target.identity, problem="")
         if lock is None:
-            return True
+            return
         try:
             while (found := outbox.next_event(target.identity)) is not None:
                 self._send(target, outbox, *found)
         finally:
             os.close(lock)
-        return True
 
     def _send(self, target: Target, outbox: Outbox, number: int, text: str) -> None:
         from bioreactor_lake.lineage.delivery.reasons import is_refusal, reason_of

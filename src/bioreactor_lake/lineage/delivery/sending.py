@@ -17,9 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bioreactor_lake.lineage.delivery.configuration import EmitterConfig, outbox_folder, transports_configured
-
-__all__ = ["Delivery", "Report", "Sender", "transports_configured"]
+from bioreactor_lake.lineage.delivery.configuration import EmitterConfig, outbox_folder
 
 _DEATH_SECONDS = 0.3
 
