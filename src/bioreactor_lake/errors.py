@@ -8,6 +8,7 @@ class LakeError(Exception):
         what: What failed, naming the file, batch, table or server.
         kept: What is still valid afterwards; empty where nothing was at stake.
         next_step: What the reader can do about it.
+        plain: What failed, without values of the data, where `what` may hold some.
 
     >>> print(LakeError("Postgres at db:5432 refused the connection.", kept="The old marts are in place.",
     ...                 next_step="Start it and run: kedro run --pipeline marts"))
@@ -17,10 +18,11 @@ class LakeError(Exception):
 
     exit_code = 1
 
-    def __init__(self, what: str, *, kept: str = "", next_step: str = "") -> None:
+    def __init__(self, what: str, *, kept: str = "", next_step: str = "", plain: str = "") -> None:
         self.what = what
         self.kept = kept
         self.next_step = next_step
+        self.plain = plain
         sentence = f"{what} {kept}".strip()
         super().__init__(f"{sentence}\nNext: {next_step}" if next_step else sentence)
 

@@ -6,6 +6,9 @@ call `tell_of` in `alerts.telling`. Nothing here is imported by a run that has n
 
 from pathlib import Path
 
+VARIABLE = "BIOREACTOR_LAKE_ALERTS"
+"""The environment variable that may hold addresses, separated by blanks."""
+
 
 def state_file(warehouse: Path) -> Path:
     """Where a lake keeps what was told of it: beside the warehouse, which may be what fails."""

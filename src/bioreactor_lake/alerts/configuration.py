@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bioreactor_lake.alerts import state_file
+from bioreactor_lake.alerts import VARIABLE, state_file
 from bioreactor_lake.alerts.addresses import secrets_of
 from bioreactor_lake.errors import UsageError
 from bioreactor_lake.lake.incidents import KINDS, Kind
 from bioreactor_lake.lineage.redaction import find_secrets
 
-VARIABLE = "BIOREACTOR_LAKE_ALERTS"
 _WHERE = "See conf/base/alerts.yml."
 _OF_CHANNEL = ("kinds", "recoveries", "names", "values")
 _NUMBERS = {"seconds": 5.0, "remind_hours": None, "late_after_minutes": None}

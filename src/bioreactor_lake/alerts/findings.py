@@ -24,7 +24,7 @@ def describe_failure(what: str, known: LakeError | None, error: BaseException) -
         last = causes[-1] if causes else error
         why = f"{_name_of(last)}, which the lake does not know"
         return Finding(what, why, in_full=f"{_name_of(last)}: {last}", next_step="Look at what the run printed.")
-    full, why = known.what, known.what
+    full, why = known.what, known.plain or known.what
     for cause in causes:
         if not _is_plain(cause):
             why = _without(why, cause)

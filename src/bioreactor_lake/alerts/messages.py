@@ -46,6 +46,11 @@ _WORDINGS: dict[Kind, Wording] = {
         "Their last good versions stay published; every other batch was published.",
         "Mend their data and run again, or release them with a reason: kedro lake release",
     ),
+    "failing": Wording(
+        "fails its checks", "table", "tables",
+        "No batch is held for it: what is checked is the table as a whole.",
+        "Look at it with kedro lake check; mend the data, or the suite in conf/base/suites.",
+    ),
     "quarantine": Wording(
         "quarantined", "raw file", "raw files",
         "Every other file was taken in.",
@@ -55,7 +60,8 @@ _WORDINGS: dict[Kind, Wording] = {
         "nothing to ingest", "raw folder", "raw folders", "Every table is as it was.", "See that raw files arrive."
     ),
     "staleness": Wording(
-        "stale", "table", "tables", "The tables hold what they held.", "See what is behind: kedro lake status"
+        "stale", "layer", "layers", "The tables hold what they held.",
+        "See that raw files arrive and runs succeed: kedro lake freshness, kedro lake runs",
     ),
     "lateness": Wording(
         "late", "run", "runs", "What was written is valid.", "See what it waited for, or give it more time."

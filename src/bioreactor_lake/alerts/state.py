@@ -27,6 +27,11 @@ CREATE TABLE IF NOT EXISTS told (kind TEXT, what TEXT, channel TEXT, at REAL, PR
 CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT, at REAL, message TEXT);
 CREATE TABLE IF NOT EXISTS senders (channel TEXT PRIMARY KEY, until REAL);
 """
+# Room that the file takes from the start, so that it can be written where the disk is full by then.
+_ROOM = f"""
+CREATE TABLE room (filling BLOB);
+INSERT INTO room VALUES (zeroblob({128 * 1024}));
+"""
 
 
 @dataclass(frozen=True)
@@ -72,20 +77,26 @@ class AlertState:
 
     Args:
         path: The file; None for one in memory, where no file can be kept.
+        undoes: Whether a process that is killed while it writes leaves the file as it was. That takes room on the disk.
 
     Raises:
         OSError: The folder cannot be made.
         sqlite3.Error: The file is none of SQLite's, or cannot be written.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, undoes: bool = True) -> None:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS, isolation_level=None)
         try:
+            if not undoes:
+                self._rows("PRAGMA journal_mode = MEMORY")
             with self.changing():
-                for statement in filter(str.strip, _SCHEMA.split(";")):
+                is_new = not self._rows("SELECT 1 FROM sqlite_master LIMIT 1")
+                for statement in filter(str.strip, (_SCHEMA + (_ROOM if is_new else "")).split(";")):
                     self._connection.execute(statement)
+            # Pages that were written once and are free now.
+            self._rows("DROP TABLE IF EXISTS room")
         except BaseException:
             self.close()
             raise
@@ -123,10 +134,11 @@ class AlertState:
     def see(self, kind: Kind, found: Collection[Finding], run_id: str, now: float) -> None:
         """Note that things are amiss, those that are known as well."""
         for finding in found:
+            since = now if finding.since is None else finding.since
             self._rows(
-                "INSERT INTO incidents (kind, what, opened_at, last_seen, run_id, finding) VALUES (?, ?, ?3, ?3, ?, ?) "
+                "INSERT INTO incidents (kind, what, opened_at, last_seen, run_id, finding) VALUES (?, ?, ?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen, finding = excluded.finding",
-                kind, finding.what, now, run_id, json.dumps(asdict(finding)),
+                kind, finding.what, since, now, run_id, json.dumps(asdict(finding)),
             )  # fmt: skip
 
     def end(self, incident: Incident) -> None:

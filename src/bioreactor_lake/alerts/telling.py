@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bioreactor_lake.alerts.configuration import AlertSettings, Channel, read_settings
@@ -33,28 +33,44 @@ class Observation:
     has_ended: Ended = lambda what: True
 
 
-def tell(settings: AlertSettings, observed: Mapping[Kind, Observation], run_id: str = "") -> list[str]:
+def tell(
+    settings: AlertSettings,
+    observed: Mapping[Kind, Observation],
+    run_id: str = "",
+    *,
+    killed: Sequence[Finding] = (),
+) -> list[str]:
     """Keep what was found, and tell each channel what is new to it. Never raises for what a channel does.
 
     Args:
         settings: Who is told what.
         observed: What was found, by kind; a kind that was not looked for is left out.
         run_id: The run that found it; empty outside of one.
+        killed: Failures of runs before it that could not tell of themselves, and may be over by now.
 
     Returns:
         What the user at the terminal should know: what was not delivered, and why.
     """
-    notices, state = [], None
-    try:
-        state = AlertState(settings.state_file)
-        _record(state, settings, observed, run_id)
-    except (OSError, sqlite3.Error) as error:
-        if state is not None:
+    notices: list[str] = []
+
+    def record(state: AlertState) -> AlertState:
+        try:
+            _record(state, settings, observed, run_id, killed)
+        except BaseException:
             state.close()
-        # Better to say something twice than not at all.
-        notices.append(f"What alerts told cannot be kept in {settings.state_file} ({error}): they may be repeated.")
-        state = AlertState(None)
-        _record(state, settings, observed, run_id)
+            raise
+        return state
+
+    try:
+        state = record(AlertState(settings.state_file))
+    except (OSError, sqlite3.Error):
+        try:
+            # The disk may be full.
+            state = record(AlertState(settings.state_file, undoes=False))
+        except (OSError, sqlite3.Error) as error:
+            # Better to say something twice than not at all.
+            notices.append(f"What alerts told cannot be kept in {settings.state_file} ({error}): they may be repeated.")
+            state = record(AlertState(None))
     try:
         dropped = state.give_up_old(time.time())
         problems = deliver_pending(state, settings.channels, settings.seconds)
@@ -71,7 +87,14 @@ def tell(settings: AlertSettings, observed: Mapping[Kind, Observation], run_id: 
     return notices
 
 
-def tell_of(kind: Kind, found: Iterable[tuple[str, str]], root: Path, *, env: str | None = None) -> list[str]:
+def tell_of(
+    kind: Kind,
+    found: Iterable[tuple[str, str]],
+    root: Path,
+    *,
+    env: str | None = None,
+    fine: Collection[str] | None = None,
+) -> list[str]:
     """Tell of all that a command found amiss of a kind: what is new begins, what is no longer among it ends.
 
     Args:
@@ -79,13 +102,17 @@ def tell_of(kind: Kind, found: Iterable[tuple[str, str]], root: Path, *, env: st
         found: Every table, batch or file concerned, with the reason; without values of the data.
         root: The project's folder.
         env: Kedro's environment.
+        fine: What was looked at and is not amiss; None for everything else.
 
     Returns:
         As `tell`. What is wrong with the configuration of alerts is among it, too.
     """
     try:
         settings = read_settings(root, env=env)
-        return tell(settings, {kind: Observation(findings(found))})
+        if not settings.channels and not settings.warehouse.parent.exists():
+            return []
+        observation = Observation(findings(found), lambda what: fine is None or what in fine)
+        return tell(settings, {kind: observation})
     except LakeError as error:
         return [f"Nobody was alerted: {error}"]
     except Exception as error:
@@ -104,25 +131,41 @@ def place_of(settings: AlertSettings, run_id: str = "") -> Place:
     )  # fmt: skip
 
 
-def _record(state: AlertState, settings: AlertSettings, observed: Mapping[Kind, Observation], run_id: str) -> None:
+def _record(
+    state: AlertState,
+    settings: AlertSettings,
+    observed: Mapping[Kind, Observation],
+    run_id: str,
+    killed: Sequence[Finding],
+) -> None:
     """Keep what was found and, in the same transaction, the messages that tell of it."""
     now, place = time.time(), place_of(settings, run_id)
     with state.changing():
+        # Before anything ends: they may have by now.
+        _begin(state, settings, "failure", killed, place, now)
         for kind, observation in observed.items():
             _end(state, settings, kind, observation, place, now)
-            state.see(kind, [_without_secrets(one, settings) for one in observation.found], run_id, now)
-            current = {finding.what for finding in observation.found}
-            seen = [one for one in state.incidents(kind) if one.finding.what in current]
-            for channel in settings.channels:
-                news = [one for one in seen if _is_news(one, channel, settings, now)] if kind in channel.kinds else []
-                if news:
-                    message = tell_of_opened(kind, news, channel, place, settings.secrets)
-                    state.tell(channel.name, news, message, now)
+            _begin(state, settings, kind, observation.found, place, now)
+
+
+def _begin(
+    state: AlertState, settings: AlertSettings, kind: Kind, found: Sequence[Finding], place: Place, now: float
+) -> None:
+    """What is amiss begins or goes on."""
+    state.see(kind, [_without_secrets(one, settings) for one in found], place.run_id, now)
+    current = {finding.what for finding in found}
+    seen = [one for one in state.incidents(kind) if one.finding.what in current] if found else []
+    for channel in settings.channels:
+        news = [one for one in seen if _is_news(one, channel, settings, now)] if kind in channel.kinds else []
+        if news:
+            message = tell_of_opened(kind, news, channel, place, settings.secrets)
+            state.tell(channel.name, news, message, now)
 
 
 def _end(
     state: AlertState, settings: AlertSettings, kind: Kind, observation: Observation, place: Place, now: float
 ) -> None:
+    """What was amiss and is no longer so ends."""
     current = {finding.what for finding in observation.found}
     over = [
         one
@@ -140,8 +183,10 @@ def _end(
 
 def _without_secrets(finding: Finding, settings: AlertSettings) -> Finding:
     """What may be kept: an error may quote an address or a password."""
-    told = {name: redact(text, settings.secrets) for name, text in asdict(finding).items() if name != "what"}
-    return replace(finding, **told)
+    why, in_full, kept, next_step = (
+        redact(text, settings.secrets) for text in (finding.why, finding.in_full, finding.kept, finding.next_step)
+    )
+    return replace(finding, why=why, in_full=in_full, kept=kept, next_step=next_step)
 
 
 def _is_news(incident: Incident, channel: Channel, settings: AlertSettings, now: float) -> bool:

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bioreactor_lake.lake.incidents import WAREHOUSE, WHOLE_RUN, Finding
 from bioreactor_lake.lake.runs import Run
+from bioreactor_lake.lineage.started_by import find_starter, is_scheduled
 
 if TYPE_CHECKING:
     from bioreactor_lake.alerts.telling import Observation
     from bioreactor_lake.lake.incidents import Kind
 
-# What a failure befell where it was no table.
-WAREHOUSE, WHOLE_RUN = "the warehouse", "the run"
 _HELD = 3
-# These are for whoever typed the command, and sits there.
-_UNTOLD = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+# These are for whoever typed the command, and sits there; where a scheduler did, nobody does.
+_OF_THE_TERMINAL = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 _PARTS = (
     "pipeline",
     "pipelines",
@@ -54,7 +54,7 @@ def telling(run: Run, options: Mapping[str, Any]) -> Iterator[None]:
         raise
     finally:
         code = _exit_code(ended)
-        if code not in _UNTOLD:
+        if code not in _OF_THE_TERMINAL or is_scheduled(os.environ):
             try:
                 notices = _tell(run, options, ended, code)
             except Exception as error:
@@ -64,11 +64,10 @@ def telling(run: Run, options: Mapping[str, Any]) -> Iterator[None]:
 
 
 def _tell(run: Run, options: Mapping[str, Any], ended: BaseException | None, code: int) -> list[str]:
-    from bioreactor_lake.lineage.started_by import find_starter
-
     nominal_time = find_starter(os.environ).nominal_time
     failed = code not in (0, _HELD)
-    if not failed and not any(run.observed.values()) and nominal_time is None and ended is None and _is_quiet(run):
+    amiss = failed or ended is not None or run.killed or run.failing_tables or any(run.observed.values())
+    if not amiss and nominal_time is None and _is_quiet(run):
         return []
 
     from kedro.utils import find_kedro_project
@@ -82,7 +81,7 @@ def _tell(run: Run, options: Mapping[str, Any], ended: BaseException | None, cod
     observed = _observations(run, options, ended, failed=failed)
     if nominal_time is not None and settings.late_after_minutes is not None:
         observed["lateness"] = Observation(find_lateness(nominal_time, settings.late_after_minutes))
-    return tell(settings, observed, run.run_id)
+    return tell(settings, observed, run.run_id, killed=run.killed)
 
 
 def _observations(
@@ -111,7 +110,19 @@ def _observations(
         what = next(iter(run.unwritten), WHOLE_RUN)
         found = [describe_failure(WAREHOUSE if isinstance(known, LockedError) else what, known, ended)]
     observed["failure"] = Observation(found, has_ended)
+    observed["failing"] = Observation(
+        [Finding(table, "; ".join(sentences)) for table, sentences in run.failing_tables.items()],
+        lambda table: _meets_its_suite(run, table),
+    )
     return observed
+
+
+def _meets_its_suite(run: Run, table: str) -> bool:
+    """Whether a table that does not fail is known not to: it was checked, or nothing is expected of it any more."""
+    if run.checkpoints is None:
+        return table in run.checks
+    # By then all tables of the warehouse were looked at, of marts only those that were written.
+    return table in run.checks or not table.startswith("marts.") or table not in run.checkpoints.tables
 
 
 def _is_quiet(run: Run) -> bool:

@@ -20,7 +20,10 @@ _TEST_SECONDS = 30.0
 @env_option
 @click.pass_context
 def alerts(context: click.Context, env: str | None) -> None:
-    """List what is amiss, since when, and who was told."""
+    """List what is known to be amiss, since when, and who was told.
+
+    A run that was killed could tell nobody; it is listed until the next run, which tells of it.
+    """
     context.obj = env
     if context.invoked_subcommand is None:
         from bioreactor_lake.cli.run import exit_codes
@@ -53,7 +56,7 @@ def _settings(env: str | None) -> AlertSettings:
 
 
 def _test(settings: AlertSettings) -> bool:
-    from bioreactor_lake.alerts.configuration import VARIABLE
+    from bioreactor_lake.alerts import VARIABLE
     from bioreactor_lake.alerts.delivery import send
     from bioreactor_lake.alerts.messages import tell_of_test
     from bioreactor_lake.alerts.telling import place_of
@@ -80,22 +83,26 @@ def _test(settings: AlertSettings) -> bool:
 def _list(settings: AlertSettings) -> None:
     from bioreactor_lake.alerts.messages import spell_duration, spell_time
     from bioreactor_lake.alerts.state import AlertState
+    from bioreactor_lake.datasets.history_reading import find_killed
 
-    if not settings.state_file.exists():
-        click.echo("Nothing is amiss.")
-        return
-    state = AlertState(settings.state_file)
-    try:
-        incidents, pending = state.incidents(), state.count_pending()
-    finally:
-        state.close()
+    incidents, pending = [], {}
+    if settings.state_file.exists():
+        state = AlertState(settings.state_file)
+        try:
+            incidents, pending = state.incidents(), state.count_pending()
+        finally:
+            state.close()
     now = time.time()
+    killed = find_killed(settings.warehouse)
+    for finding in killed:
+        click.echo(f"failure: {finding.what}: {finding.why}")
+        click.echo(f"  since {spell_time(finding.since or now)}; told: nobody, the next run will")
     for one in incidents:
         why = f": {one.finding.why}" if one.finding.why else ""
         click.echo(f"{one.kind}: {one.finding.what}{why}")
         told = ", ".join(sorted(one.told)) or "nobody"
         click.echo(f"  since {spell_time(one.opened_at)}, for {spell_duration(now - one.opened_at)}; told: {told}")
-    if not incidents:
-        click.echo("Nothing is amiss.")
+    if not incidents and not killed:
+        click.echo("Nothing is known to be amiss.")
     for name, count in pending.items():
         click.echo(f"Not delivered yet to {name}: {count:,}. The next run tries again; see: kedro lake alerts test")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,13 +28,15 @@ _COLOURS = {"fresh": "green", STALE: "yellow"}
 def freshness(layers: tuple[str, ...], as_format: str, env: str | None) -> None:
     """Show how old the newest reading of each layer is, and the last run that brought it up to date.
 
-    The limits are in conf/*/parameters_freshness.yml. Nothing is written, and a run that holds the warehouse is not
-    waited for. A layer that was never built is older than any limit. Exit codes: 0 fresh, 5 a layer is stale, 6 one is
-    too old, 1 one cannot be read, 4 the warehouse is locked.
+    The limits are in conf/*/parameters_freshness.yml. A layer that was never built is older than any limit. Those who
+    get alerts are told of layers that are older than they may be, once, and when they no longer are. No table is
+    written, and a run that holds the warehouse is not waited for. Exit codes: 0 fresh, 5 a layer is stale, 6 one is too
+    old, 1 one cannot be read, 4 the warehouse is locked.
     """
     from kedro.framework.project import pipelines
 
     from bioreactor_lake.cli.session import open_catalog
+    from bioreactor_lake.datasets import MANIFEST
     from bioreactor_lake.datasets.freshness import find_freshness, worst
     from bioreactor_lake.lake.freshness import read_clock, read_limits
 
@@ -43,11 +46,39 @@ def freshness(layers: tuple[str, ...], as_format: str, env: str | None) -> None:
         found = find_freshness(
             catalog, pipelines, {name: limit for name, limit in limits.items() if not layers or name in layers}, now
         )
+        warehouse = Path(catalog[MANIFEST].warehouse_config["filepath"])
     if as_format == "json":
         click.echo(json.dumps([_fields(layer, now) for layer in found], indent=2))
     else:
         _print_table(found, now)
+    for notice in _alert(found, now, warehouse, env):
+        click.echo(notice, err=True)
     sys.exit(_CODES.get(worst([verdict for layer in found for verdict in (layer.data, layer.run)]), 0))
+
+
+def _alert(found: tuple[LayerFreshness, ...], now: datetime, warehouse: Path, env: str | None) -> list[str]:
+    """Tell of layers that are older than they may be, and of those that no longer are."""
+    from bioreactor_lake.alerts import state_file
+
+    known = [layer for layer in found if layer.data != UNREACHABLE]
+    old = {layer.layer: _why_old(layer, now) for layer in known if {layer.data, layer.run} & {STALE, TOO_OLD}}
+    if not old and not state_file(warehouse).exists():
+        return []
+    from kedro.utils import find_kedro_project
+
+    from bioreactor_lake.alerts.telling import tell_of
+
+    fine = {layer.layer for layer in known} - old.keys()
+    return tell_of("staleness", old.items(), find_kedro_project(Path.cwd()) or Path.cwd(), env=env, fine=fine)
+
+
+def _why_old(layer: LayerFreshness, now: datetime) -> str:
+    ages = (
+        ("newest reading", layer.data, layer.newest_reading),
+        ("last run that brought it up to date", layer.run, layer.last_run_at),
+    )
+    told = [f"its {what} is {_age(moment, now)} old" if moment else f"it has no {what}" for what, _, moment in ages]
+    return " and ".join(said for said, (_, verdict, _) in zip(told, ages, strict=True) if verdict in (STALE, TOO_OLD))
 
 
 def _fields(layer: LayerFreshness, now: datetime) -> dict[str, Any]:

@@ -41,7 +41,6 @@ def run(**options: Any) -> None:
     from bioreactor_lake.cli.alerting import telling
     from bioreactor_lake.cli.summary import print_held, print_summary
     from bioreactor_lake.datasets import warehouse
-    from bioreactor_lake.lake.incidents import Finding
     from bioreactor_lake.lake.runs import running
     from bioreactor_lake.postgres.database import release_embedded
 
@@ -61,12 +60,12 @@ def run(**options: Any) -> None:
                 raise
             finally:
                 warehouse.close()
-                for notice in this_run.notices:
+                # What is tried again says the same again.
+                for notice in dict.fromkeys(this_run.notices):
                     click.echo(notice)
             print_summary(this_run)
             if any(write.table.startswith("marts.") for write in this_run.writes):
-                held = this_run.held.items()
-                this_run.observe("held", (Finding(batch, "held", in_full="; ".join(why)) for batch, why in held))
+                this_run.observe("held", this_run.held_findings.values())
         finally:
             release_embedded()
         if this_run.held or this_run.failing_tables:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import Run
 
 _SHOWN = 12
@@ -29,7 +30,15 @@ def print_summary(run: Run) -> None:
     if all(write.batches == 0 for write in published):
         click.echo("Nothing new: the marts are up to date.")
         return
-    batches, total = _published(run.catalog[mart])
+    try:
+        dataset = run.catalog[mart]
+        batches, total = dataset.impatient_database.attempt(
+            lambda connection: _published(connection, dataset.qualified_name), what="Connecting", kept=""
+        )
+    except LakeError as error:
+        # They are published, and what can be seen of them can be seen later.
+        click.secho(f"What was published cannot be shown: {error.what}", err=True, fg="yellow")
+        return
     _print_table(batches, total)
     click.echo("\nNext:")
     typed = [(_as_typed(command), purpose) for command, purpose in _NEXT]
@@ -56,23 +65,19 @@ def print_held(run: Run) -> None:
     click.echo(f"Next: Mend the data, or publish a batch as it is: {command}", err=True)
 
 
-def _published(mart: Any) -> tuple[list[tuple[Any, ...]], int]:
-    name = mart.qualified_name
-    with mart.database.connect() as connection:
-        newest = "ORDER BY batch_start DESC, batch_id LIMIT 1"
-        rows = connection.execute(
-            # From batch to batch by the index on batch_start, so that a long history costs nothing.
-            f"WITH RECURSIVE newest AS ((SELECT batch_start, batch_id, 1 AS place FROM {name} {newest}) UNION ALL "
-            f"SELECT following.*, place + 1 FROM newest, LATERAL (SELECT batch_start, batch_id FROM {name} AS m "
-            "WHERE m.batch_start <= newest.batch_start AND (m.batch_start < newest.batch_start OR "
-            f"m.batch_id > newest.batch_id) {newest}) AS following WHERE place < {_SHOWN}) "
-            f"SELECT batch_id, min(site), min(main_equipment_id), min(m.batch_start), min(duration_hours), "
-            f"count(DISTINCT tag), sum(reading_count) FROM newest JOIN {name} AS m USING (batch_id) "
-            "GROUP BY batch_id ORDER BY min(place)"
-        ).fetchall()
-        (total,) = connection.execute(
-            "SELECT count(*) FROM lake.held WHERE mart = %s AND rows > 0", [mart.qualified_name]
-        ).fetchone()
+def _published(connection: Any, mart: str) -> tuple[list[tuple[Any, ...]], int]:
+    newest = "ORDER BY batch_start DESC, batch_id LIMIT 1"
+    rows = connection.execute(
+        # From batch to batch by the index on batch_start, so that a long history costs nothing.
+        f"WITH RECURSIVE newest AS ((SELECT batch_start, batch_id, 1 AS place FROM {mart} {newest}) UNION ALL "
+        f"SELECT following.*, place + 1 FROM newest, LATERAL (SELECT batch_start, batch_id FROM {mart} AS m "
+        "WHERE m.batch_start <= newest.batch_start AND (m.batch_start < newest.batch_start OR "
+        f"m.batch_id > newest.batch_id) {newest}) AS following WHERE place < {_SHOWN}) "
+        f"SELECT batch_id, min(site), min(main_equipment_id), min(m.batch_start), min(duration_hours), "
+        f"count(DISTINCT tag), sum(reading_count) FROM newest JOIN {mart} AS m USING (batch_id) "
+        "GROUP BY batch_id ORDER BY min(place)"
+    ).fetchall()
+    (total,) = connection.execute("SELECT count(*) FROM lake.held WHERE mart = %s AND rows > 0", [mart]).fetchone()
     return rows, total
 
 

@@ -38,6 +38,11 @@ class Checkpoints:
     catalog: Any
     settings: QualitySettings
 
+    @property
+    def tables(self) -> set[str]:
+        """The tables and marts that have a suite, by schema and name."""
+        return {self.catalog[name].qualified_name for name in self.settings.suites}
+
     def check(self, name: str, run: Run) -> None:
         """Check what a table of the warehouse holds that was not checked before, and keep the verdicts.
 
@@ -70,8 +75,7 @@ class Checkpoints:
 
     def forget_others(self) -> None:
         """Drop what is kept of tables that have no suite any more: nobody could mend what nobody asks for."""
-        tables = [self.catalog[name].qualified_name for name in self.settings.suites]
-        verdicts.forget_tables(self.catalog[MANIFEST].connection, tables)
+        verdicts.forget_tables(self.catalog[MANIFEST].connection, self.tables)
 
     def refuse_to_build_on(self, names: Sequence[str], run: Run) -> None:
         """Stop where a table that something is to be built on fails what nothing may be built on.
@@ -135,7 +139,8 @@ class Checkpoints:
         self._tell(mart, found, run)
         failures = [one for one in found if not one.success and one.severity != WARN]
         if stopping := [one for one in failures if one.stops]:
-            raise _refusal(mart, [verdicts.say(one) for one in stopping], "The old mart is in place.")
+            sentences = [(verdicts.say(one), verdicts.say(one, quote=False)) for one in stopping]
+            raise _refusal(mart, sentences, "The old mart is in place.")
         if of_table := tuple(verdicts.say(one) for one in failures if one.batch is None):
             run.failing_tables[mart] = of_table
         return [one.batch for one in failures if one.batch is not None]
@@ -187,7 +192,7 @@ class Checkpoints:
         for table in tables:
             mine = [one for one in failing if one.table == table]
             if stopping := [one for one in mine if one.stops]:
-                raise _refusal(table, [one.sentence for one in stopping], "Nothing was built on it.")
+                raise _refusal(table, [(one.sentence, one.plain) for one in stopping], "Nothing was built on it.")
             sentences = [one.sentence for one in mine if one.batch == verdicts.TABLE and one.severity == ERROR]
             if sentences:
                 run.failing_tables[table] = tuple(dict.fromkeys(sentences))
@@ -220,10 +225,16 @@ def _warnings(table: str, found: Sequence[Verdict]) -> list[str]:
     return lines
 
 
-def _refusal(table: str, sentences: Sequence[str], kept: str) -> LakeError:
+def _refusal(table: str, sentences: Sequence[tuple[str, str]], kept: str) -> LakeError:
+    """The error for what fails, of which each sentence comes with one that holds no values of the data."""
     more = f" and {len(sentences) - _SAID:,} more" if len(sentences) > _SAID else ""
+    what, plain = (
+        f"{table} fails what nothing may be built on: {'; '.join(told[:_SAID])}{more}."
+        for told in zip(*sentences, strict=True)
+    )
     return LakeError(
-        f"{table} fails what nothing may be built on: {'; '.join(sentences[:_SAID])}{more}.",
+        what,
+        plain=plain,
         kept=kept,
         next_step="Look at it with kedro lake check, mend the data or the suite in conf/base/suites, then: kedro run",
     )

@@ -15,6 +15,7 @@ from typing import Any
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import holdings, relation_catalog, verdicts
+from bioreactor_lake.lake.incidents import without_values
 from bioreactor_lake.lake.locality import BATCH
 from bioreactor_lake.lake.logic import WHOLE, keyed_leaves
 from bioreactor_lake.quality.verdicts import WARN
@@ -31,11 +32,13 @@ class Hold:
     Args:
         batch: The batch.
         reason: For people, in a sentence.
+        plain: The same without values of the data.
         state: What the hold is about: another state of the data makes another hold.
     """
 
     batch: str
     reason: str
+    plain: str
     state: str
 
 
@@ -68,7 +71,8 @@ def _of_quarantined_versions(backend: Any) -> Iterable[Hold]:
     for batch, path, reason, content, run_id in rows:
         # The same bytes that come again after a mend were found by another run, and are another hold.
         state = f"quarantined {path} {content} {run_id}"
-        yield Hold(batch, f"The newest version of {path} is quarantined: {reason}", state)
+        of_file = f"The newest version of {path} is quarantined"
+        yield Hold(batch, f"{of_file}: {reason}", f"{of_file}: {without_values(reason)}", state)
 
 
 def _of_checks(backend: Any, mart: str | None) -> Iterable[Hold]:
@@ -78,7 +82,8 @@ def _of_checks(backend: Any, mart: str | None) -> Iterable[Hold]:
         failing += verdicts.find_failing_expected(backend, mart)
     for one in failing:
         if one.severity != WARN and one.batch != verdicts.TABLE:
-            yield Hold(one.batch, f"{one.table}: {one.sentence}", state_of(one.table, one.fingerprint))
+            reason, plain = (f"{one.table}: {text}" for text in (one.sentence, one.plain))
+            yield Hold(one.batch, reason, plain, state_of(one.table, one.fingerprint))
 
 
 def state_of(table: str, fingerprint: str) -> str:

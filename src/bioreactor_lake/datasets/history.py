@@ -82,26 +82,35 @@ class History:
         except OSError as error:
             logger.debug("The run is not kept in %s: %s", self._folder, error)
 
-    def end(self) -> None:
-        """Add the run, and those before it that the warehouse does not have yet, if it is open for writing."""
+    def end(self) -> list[RunRecord]:
+        """Add the run, and those before it that the warehouse does not have yet, if it is open for writing.
+
+        Returns:
+            Those before it.
+        """
         self.keep()
         backend = warehouse.writable(self._config)
-        added = backend is not None and self._add(backend)
+        earlier = self._add_earlier(backend) if backend is not None else []
+        added = backend is not None and _try_to_add(backend, self.record)
         if self._journal is not None:
             self._journal.close(delete=added)
         elif not added:
             logger.warning("This run is in no history: %s cannot be written.", self._folder)
+        return earlier
 
     def forget(self) -> None:
         """Keep nothing of it: it was none."""
         if self._journal is not None:
             self._journal.close(delete=True)
 
-    def _add(self, backend: Any) -> bool:
+    def _add_earlier(self, backend: Any) -> list[RunRecord]:
+        added = []
         for leftover in find_leftovers(self._folder):
             if leftover.is_mine:
-                leftover.close(delete=_try_to_add(backend, leftover.record))
-        return _try_to_add(backend, self.record)
+                if is_added := _try_to_add(backend, leftover.record):
+                    added.append(leftover.record)
+                leftover.close(delete=is_added)
+        return added
 
 
 def add(backend: Any, record: RunRecord) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW, define_views
 from bioreactor_lake.datasets.reads import find_inspected
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError, NothingToIngest
-from bioreactor_lake.lake.incidents import Finding
+from bioreactor_lake.lake.incidents import Finding, without_values
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 from bioreactor_lake.sql import literal
 
@@ -165,8 +164,7 @@ class ManifestDataset(WarehouseDataset):
             f"SELECT path, reason FROM {self._qualified} WHERE status = 'quarantined' ORDER BY path"
         ).fetchall()
         run.notices += [f"Quarantined: {path}: {reason}" for path, reason in rows]
-        # What stands in brackets, or after an equals sign, is what an engine or a cell said.
-        run.observe("quarantine", (Finding(path, re.split(r"\s*[(=]", why)[0], in_full=why) for path, why in rows))
+        run.observe("quarantine", (Finding(path, without_values(why), in_full=why) for path, why in rows))
         rejected = backend.raw_sql(
             f"SELECT path, rows_rejected FROM {self._qualified} WHERE status = 'accepted' AND rows_rejected > 0 "
             "ORDER BY path"

@@ -16,6 +16,7 @@ from bioreactor_lake.datasets.gate import find_holds, settle_holds, without
 from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
 from bioreactor_lake.datasets.reads import find_reads
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.incidents import Finding
 from bioreactor_lake.lake.locality import why_not_local
 from bioreactor_lake.lake.runs import NOT_PUBLISHED, OTHER_COLUMNS, Run, WriteReport
 from bioreactor_lake.postgres import holdings as state
@@ -197,6 +198,9 @@ class Publication:
         holds = settle_holds(self.backend, self.name, self.data, self.logic, published=published, assume=self.assume)
         for batch, found in holds.items():
             run.held[batch] = tuple(hold.reason for hold in found)
+            run.held_findings[batch] = Finding(
+                batch, "; ".join(hold.plain for hold in found), in_full="; ".join(run.held[batch])
+            )
         return tuple(holds)
 
     def _why_whole(

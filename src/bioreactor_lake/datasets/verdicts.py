@@ -55,6 +55,11 @@ class Failing:
     is_unanswered: bool
 
     @property
+    def plain(self) -> str:
+        """What failed, without values of the data: why it could not be found out may hold some."""
+        return f"{self.expectation} could not be checked" if self.is_unanswered else self.sentence
+
+    @property
     def stops(self) -> bool:
         """Whether nothing may be built on the table; a check of errors that cannot be made counts as one that fails."""
         return self.severity == FATAL or (self.is_unanswered and self.severity != WARN)
@@ -180,7 +185,7 @@ def find_failing_expected(backend: Any, mart: str) -> list[Failing]:
     return [Failing(*row) for row in rows]
 
 
-def forget_tables(backend: Any, kept: Sequence[str]) -> None:
+def forget_tables(backend: Any, kept: Iterable[str]) -> None:
     """Drop what is kept of tables that nothing is expected of any more.
 
     Args:
@@ -204,8 +209,12 @@ def failing_tables(backend: Any) -> list[str]:
     return [name for (name,) in rows]
 
 
-def say(verdict: Verdict) -> str:
-    """A failure in a sentence, without values.
+def say(verdict: Verdict, *, quote: bool = True) -> str:
+    """A failure in a sentence, without values but for those that an error may hold.
+
+    Args:
+        verdict: The failure.
+        quote: Whether to say why it could not be checked, if so.
 
     >>> say(Verdict("s", "ph", "expect_column_values_to_be_between", {"column": "value"}, "t", "B-1", "error", False,
     ...             rows=10, failing_rows=2))
@@ -215,7 +224,7 @@ def say(verdict: Verdict) -> str:
     columns += [str(name) for name in verdict.kwargs.get("column_list", ())]
     what = f"{verdict.type} ({', '.join(columns)})" if columns else verdict.type
     if verdict.error:
-        return f"{verdict.expectation_id}: {what} could not be checked: {verdict.error}"
+        return f"{verdict.expectation_id}: {what} could not be checked" + (f": {verdict.error}" if quote else "")
     if verdict.failing_rows is not None and verdict.rows is not None:
         return f"{verdict.expectation_id}: {verdict.failing_rows:,} of {verdict.rows:,} rows fail {what}"
     return f"{verdict.expectation_id}: {what} is not met"

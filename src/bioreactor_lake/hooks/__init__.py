@@ -1,9 +1,10 @@
 """What holds for every run, however it was started: Kedro's hooks."""
 
+from bioreactor_lake.hooks.alerts import AlertHooks
 from bioreactor_lake.hooks.checkpoints import CheckpointHooks
 from bioreactor_lake.hooks.history import HistoryHooks
 from bioreactor_lake.hooks.lineage import LineageHooks
 from bioreactor_lake.hooks.run import RunHooks, refused
 from bioreactor_lake.hooks.statistics import TableStatistics
 
-__all__ = ["CheckpointHooks", "HistoryHooks", "LineageHooks", "RunHooks", "TableStatistics", "refused"]
+__all__ = ["AlertHooks", "CheckpointHooks", "HistoryHooks", "LineageHooks", "RunHooks", "TableStatistics", "refused"]

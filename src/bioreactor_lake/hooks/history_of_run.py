@@ -24,7 +24,17 @@ from bioreactor_lake.datasets.history import History
 from bioreactor_lake.datasets.history_mart import find_published, publish_history
 from bioreactor_lake.errors import NothingToIngest, UsageError, find_lake_error
 from bioreactor_lake.hooks.homes import home_of
-from bioreactor_lake.lake.history import COMPLETED, FAILED, HELD, INTERRUPTED, NOTHING_TO_DO, NodeRun, RunRecord
+from bioreactor_lake.lake.history import (
+    COMPLETED,
+    FAILED,
+    HELD,
+    INTERRUPTED,
+    KILLED,
+    NOTHING_TO_DO,
+    NodeRun,
+    RunRecord,
+    describe_killed,
+)
 from bioreactor_lake.lake.libraries import library_versions
 from bioreactor_lake.lake.runs import Run
 from bioreactor_lake.lineage.redaction import find_secrets, redact_nested
@@ -108,7 +118,7 @@ class HistoryOfRun:
             sentence = " ".join(explain(error).split())
             sentence = redact_nested(sentence, find_secrets(os.environ, self._credentials))
         self._record.end(status, datetime.now(UTC), sentence)
-        self._history.end()
+        self._run.killed = [describe_killed(one) for one in self._history.end() if one.status == KILLED]
         # A run that did not come to Postgres does not connect for this alone.
         if (mart := find_published(self._run)) is not None:
             publish_history(mart, self._record)

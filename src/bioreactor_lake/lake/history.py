@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from bioreactor_lake.lake.incidents import WHOLE_RUN, Finding
 from bioreactor_lake.lake.runs import WriteReport
 
 COMPLETED, HELD, NOTHING_TO_DO, FAILED, INTERRUPTED, KILLED = (
@@ -140,6 +141,18 @@ class RunRecord:
             return cls(**{name: _parse(name, value) for name, value in (found | {"nodes": nodes}).items()})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"This is no record of a run: {error}") from error
+
+
+def describe_killed(record: RunRecord) -> Finding:
+    """A run that was killed, as what was amiss: the table that it was at, when, and that it could not tell itself."""
+    at = next((node.table for node in reversed(record.nodes) if node.status == KILLED and node.table), WHOLE_RUN)
+    heard_of = record.ended_at or record.started_at
+    why = f"The run {record.run_id} was killed, or its machine stopped; it was last heard of at {_minute(heard_of)}"
+    return Finding(at, why, next_step="Run again: kedro run", since=heard_of.timestamp())
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _total(values: Any) -> int | None:

@@ -110,6 +110,8 @@ class Run:
         retry_rule: How often what can pass by itself is tried, in the node under way.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
         held: Batches that were not published, each with the reasons.
+        held_findings: The same for alerts.
+        killed: Runs before it that were killed, and could tell nobody.
         failing_tables: Tables that fail an error as a whole, which holds no batch, each with the reasons.
         checks: What was checked of tables, by schema and name.
         checkpoints: What checks a mart in the transaction that publishes it; None where there are no suites.
@@ -131,6 +133,8 @@ class Run:
     retry_rule: RetryRule = field(default_factory=RetryRule)
     catalog: Any = None
     held: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    held_findings: dict[str, Finding] = field(default_factory=dict)
+    killed: list[Finding] = field(default_factory=list)
     failing_tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     checks: dict[str, tuple[CheckReport, ...]] = field(default_factory=dict)
     checkpoints: Any = None
