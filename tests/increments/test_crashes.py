@@ -2,85 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pandas as pd
 import psycopg
 import pytest
-from tests.increments.lake import MARTS, PROCESSES, PROJECT, Lake, environment_of, readings
+from tests.increments.lake import MARTS, Lake, readings
+from tests.increments.started import run, start
 
 from bioreactor_lake.postgres.embedded import EmbeddedServer
-
-
-def _kedro(environment: dict[str, str], arguments: tuple[str, ...], output: str, bound: bool) -> None:
-    """`kedro` in this process; `bound` gives up what lets root pass by permissions."""
-    if bound:
-        libc, header, sets = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-        assert libc.capget(header, sets) == 0
-        for number in range(3):  # effective, permitted, inheritable: CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
-            sets[number] &= ~0b110
-        assert libc.capset(header, sets) == 0
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(descriptor, number)
-        setattr(sys, name, open(number, "w", buffering=1, closefd=False))  # noqa: SIM115
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(PROJECT)
-    sys.argv = ["kedro", *arguments]
-    from kedro.framework.cli.cli import main
-
-    main()
-
-
-@dataclass
-class Started:
-    process: BaseProcess
-    output: Path
-
-    def said(self) -> str:
-        return self.output.read_text() if self.output.exists() else ""
-
-    def wait(self) -> tuple[int | None, str]:
-        self.process.join(120)
-        return self.process.exitcode, self.said()
-
-    def kill_after(self, writes: int, seconds: float) -> int | None:
-        """Kill it `seconds` after so many of its writes, unless it is done before."""
-        while self.process.is_alive() and self.said().count("Wrote ") + self.said().count("Published ") < writes:
-            time.sleep(0.01)
-        time.sleep(seconds)
-        self.process.kill()
-        self.process.join()
-        return self.process.exitcode
-
-
-def start(lake: Lake, *arguments: str, bound: bool = False) -> Started:
-    environment = os.environ | environment_of(lake) | {"DO_NOT_TRACK": "1", "COLUMNS": "400"}
-    output = lake.folder / f"output_{time.time_ns()}.txt"
-    if "--params" in arguments:
-        *before, given = arguments
-        arguments = ("run", *before, f"{given},checkpoints=false")
-    else:
-        arguments = ("run", *arguments, "--params", "checkpoints=false")
-    process = PROCESSES.Process(target=_kedro, args=(environment, arguments, str(output), bound), daemon=True)
-    process.start()
-    return Started(process, output)
-
-
-def run(lake: Lake, *arguments: str, bound: bool = False) -> tuple[int | None, str]:
-    return start(lake, *arguments, bound=bound).wait()
 
 
 def assert_stopped(outcome: tuple[int | None, str], *words: str) -> None:

@@ -1,4 +1,4 @@
-"""The delivery of alerts, by a child process with a deadline: a channel that is dead or slow costs seconds."""
+"""The delivery of alerts, by a child process that has some seconds: no more is what a channel costs that is dead."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from bioreactor_lake.alerts.state import AlertState, Message
 NOT_INSTALLED = "apprise is not installed: pip install 'bioreactor-lake[alerts]'"
 NO_TIME = "there was no time"
 _LOOK_AGAIN_SECONDS = 0.1
+# Until the child is ready to send, which takes one second where nothing else is at work.
+_START_SECONDS = 15.0
 # A process that is killed while it sends keeps others from it for so much longer than it had.
-_GRACE_SECONDS = 5.0
+_GRACE_SECONDS = _START_SECONDS + 5
 
 
 @dataclass
@@ -124,7 +126,7 @@ def _ask_child(order: bytes, seconds: float) -> bytes:
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(order, timeout=seconds)
+        output, _ = process.communicate(order, timeout=_START_SECONDS + seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         output, _ = process.communicate()

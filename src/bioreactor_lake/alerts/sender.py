@@ -1,7 +1,7 @@
 """`python -m bioreactor_lake.alerts.sender`: the process that delivers alerts.
 
-Its input is one JSON text: the channels with their addresses and messages, and how many seconds it has. Its output is
-one line of JSON for each message that was delivered, and for each channel that took no more.
+Its input is one JSON text: the channels with their addresses and messages, and how many seconds they have. Its output
+is one line of JSON for each message that was delivered, and for each channel that took no more.
 """
 
 from __future__ import annotations
@@ -83,6 +83,10 @@ def main() -> None:
     os.dup2(nowhere, 2)
     logging.getLogger().addHandler(logging.NullHandler())
     logging.lastResort = None
+    # Most of the time that it takes: apprise looks through all the services that it knows.
+    import apprise
+
+    apprise.Apprise.instantiate("json://localhost")
     # Whoever asked may be gone, and a server may hold the line for ever.
     end = threading.Timer(order["seconds"] + _MOMENT, os._exit, [1])
     end.daemon = True
