@@ -125,6 +125,11 @@ class AlertedLake:
             for word in (*secrets, *map(str, (*VALUES.values(), IMPOSSIBLE))):
                 assert word not in text
 
+    def assert_no_secret_is_kept(self) -> None:
+        files = [path for path in self.lake.warehouse.parent.rglob("*") if path.is_file() and path.suffix != ".duckdb"]
+        assert "alerts.sqlite" in [path.name for path in files]
+        self._assert_clean([path.read_bytes().decode("latin-1") for path in files])
+
     def close(self) -> None:
         self.webhook.close()
         self.mail.close()

@@ -31,6 +31,11 @@ def describe_failure(what: str, known: LakeError | None, error: BaseException) -
     return Finding(what, why, full if full != why else "", known.kept, _without_all(known.next_step, causes))
 
 
+def describe_signal(what: str, name: str) -> Finding:
+    """That a run was ended by a signal."""
+    return Finding(what, f"It was ended by {name}", next_step="See who ended it, then: kedro run")
+
+
 def describe_nothing(error: NothingToIngest) -> Finding:
     """That there was nothing to take in."""
     return Finding("the raw files", error.what, kept=error.kept, next_step=error.next_step)

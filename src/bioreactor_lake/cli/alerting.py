@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _HELD = 3
 # These are for whoever typed the command, and sits there; where a scheduler did, nobody does.
-_OF_THE_TERMINAL = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)
+_SIGNALS = 128
+_OF_THE_TERMINAL = (2, _SIGNALS + signal.SIGINT, _SIGNALS + signal.SIGTERM)
 _PARTS = (
     "pipeline",
     "pipelines",
@@ -53,21 +54,21 @@ def telling(run: Run, options: Mapping[str, Any]) -> Iterator[None]:
         ended = error
         raise
     finally:
-        code = _exit_code(ended)
-        if code not in _OF_THE_TERMINAL or is_scheduled(os.environ):
-            try:
-                notices = _tell(run, options, ended, code)
-            except Exception as error:
-                notices = [f"Nobody was alerted: {_said(error)}"]
-            for notice in notices:
-                click.echo(notice)
+        try:
+            notices = _tell(run, options, ended)
+        except Exception as error:
+            notices = [f"Nobody was alerted: {_said(error)}"]
+        for notice in notices:
+            click.echo(notice)
 
 
-def _tell(run: Run, options: Mapping[str, Any], ended: BaseException | None, code: int) -> list[str]:
-    nominal_time = find_starter(os.environ).nominal_time
+def _tell(run: Run, options: Mapping[str, Any], ended: BaseException | None) -> list[str]:
+    code, nominal_time = _exit_code(ended), find_starter(os.environ).nominal_time
     failed = code not in (0, _HELD)
-    amiss = failed or ended is not None or run.killed or run.failing_tables or any(run.observed.values())
-    if not amiss and nominal_time is None and _is_quiet(run):
+    tells_of_itself = code not in _OF_THE_TERMINAL or is_scheduled(os.environ)
+    amiss = failed or ended is not None or run.held_findings or run.failing_tables or any(run.observed.values())
+    is_idle = not amiss and nominal_time is None and not run.killed and _is_quiet(run)
+    if is_idle or not (tells_of_itself or run.killed):
         return []
 
     from kedro.utils import find_kedro_project
@@ -78,7 +79,7 @@ def _tell(run: Run, options: Mapping[str, Any], ended: BaseException | None, cod
 
     root = find_kedro_project(Path.cwd()) or Path.cwd()
     settings = read_settings(root, env=options.get("env"), conf_source=options.get("conf_source"))
-    observed = _observations(run, options, ended, failed=failed)
+    observed = _observations(run, options, ended, failed=failed) if tells_of_itself else {}
     if nominal_time is not None and settings.late_after_minutes is not None:
         observed["lateness"] = Observation(find_lateness(nominal_time, settings.late_after_minutes))
     return tell(settings, observed, run.run_id, killed=run.killed)
@@ -87,7 +88,7 @@ def _tell(run: Run, options: Mapping[str, Any], ended: BaseException | None, cod
 def _observations(
     run: Run, options: Mapping[str, Any], ended: BaseException | None, *, failed: bool
 ) -> dict[Kind, Observation]:
-    from bioreactor_lake.alerts.findings import describe_failure, describe_nothing
+    from bioreactor_lake.alerts.findings import describe_failure, describe_nothing, describe_signal
     from bioreactor_lake.alerts.telling import Observation
     from bioreactor_lake.errors import LockedError, NothingToIngest, find_lake_error
 
@@ -108,13 +109,26 @@ def _observations(
     found = []
     if failed and ended is not None:
         what = next(iter(run.unwritten), WHOLE_RUN)
-        found = [describe_failure(WAREHOUSE if isinstance(known, LockedError) else what, known, ended)]
+        if (code := _exit_code(ended)) > _SIGNALS:
+            found = [describe_signal(what, signal.Signals(code - _SIGNALS).name)]
+        else:
+            found = [describe_failure(WAREHOUSE if isinstance(known, LockedError) else what, known, ended)]
     observed["failure"] = Observation(found, has_ended)
+    # Of a mart that the run did not come to, other batches may be held.
+    is_complete = bool(written) and _marts(run) <= written
+    observed["held"] = Observation([*run.held_findings.values()], lambda batch: is_complete)
     observed["failing"] = Observation(
         [Finding(table, "; ".join(sentences)) for table, sentences in run.failing_tables.items()],
         lambda table: _meets_its_suite(run, table),
     )
     return observed
+
+
+def _marts(run: Run) -> set[str]:
+    from bioreactor_lake.datasets.marts import MartDataset
+
+    catalog = run.catalog
+    return set() if catalog is None else {catalog[name].qualified_name for name in catalog.filter(by_type=MartDataset)}
 
 
 def _meets_its_suite(run: Run, table: str) -> bool:
@@ -154,7 +168,7 @@ def _exit_code(ended: BaseException | None) -> int:
         return ended.exit_code
     if isinstance(ended, click.UsageError):
         return 2
-    return 1 if isinstance(ended, Exception) else 128 + signal.SIGINT
+    return 1 if isinstance(ended, Exception) else _SIGNALS + signal.SIGINT
 
 
 def _said(error: Exception) -> str:
