@@ -100,6 +100,12 @@ class AlertedLake:
         assert found.keys() == set(MARTS)
         return found
 
+    def assert_marts(self, expected: dict[str, pd.DataFrame], of: str | None = None) -> None:
+        """They are as they were, or the rows of a batch are."""
+        for mart, rows in self.marts().items():
+            mine = rows if of is None else rows[rows.batch_id == of].reset_index(drop=True)
+            pd.testing.assert_frame_equal(mine, expected[mart], obj=mart)
+
     def batches(self) -> list[str]:
         """Those in the marts, which are the same in each."""
         (batches,) = {tuple(sorted(set(mart.batch_id))) for mart in self.marts().values()}

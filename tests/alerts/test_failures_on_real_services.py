@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import psycopg
 import pytest
 from alerted_lake import IMPOSSIBLE, PASSWORD, SOON, AlertedLake, build, readings
+from psycopg.conninfo import conninfo_to_dict
 from tests.increments.lake import PROJECT
 from tests.retries.unready_port import UnreadyPort
 
@@ -43,12 +43,6 @@ def before(alerted: AlertedLake) -> dict[str, pd.DataFrame]:
     return alerted.marts()
 
 
-def assert_marts(alerted: AlertedLake, expected: dict[str, pd.DataFrame]) -> None:
-    found = alerted.marts()
-    for mart, rows in expected.items():
-        pd.testing.assert_frame_equal(found[mart], rows, obj=mart)
-
-
 def assert_mended(alerted: AlertedLake, *ended: str, batches: list[str] | None = None) -> None:
     """The next run succeeds, and those who were told are told so."""
     code, said = alerted.run()
@@ -65,7 +59,7 @@ def test_no_raw_files(alerted: AlertedLake, before: dict[str, pd.DataFrame]) -> 
     assert f"No raw file was found in {alerted.lake.raw}. Every table is as it was.\nNext: Put Parquet files" in said
     assert "Next: Put Parquet files there" in alerted.webhook.got[0]["message"]
     assert alerted.told() == ["nothing to ingest: the raw files"]
-    assert_marts(alerted, before)
+    alerted.assert_marts(before)
     (alerted.lake.folder / "away").rename(file)
     assert_mended(alerted, "nothing to ingest: the raw files", batches=["B-1"])
 
@@ -80,16 +74,11 @@ def test_a_corrupt_file(alerted: AlertedLake, before: dict[str, pd.DataFrame]) -
     assert "Quarantined: B-1.parquet: the file is cut off or damaged" in said
     assert "1 batch is held" in said
     assert alerted.batches() == ["B-1", "B-2"]
-    assert_marts_of("B-1", alerted, before)
+    alerted.assert_marts(before, of="B-1")
     assert any("B-1: The newest version of B-1.parquet is quarantined" in text for text in alerted.texts)
     assert alerted.told() == ["quarantined: B-1.parquet", "held: B-1"]
     file.write_bytes(good)
     assert_mended(alerted, "quarantined: B-1.parquet", "held: B-1")
-
-
-def assert_marts_of(batch: str, alerted: AlertedLake, before: dict[str, pd.DataFrame]) -> None:
-    for mart, rows in alerted.marts().items():
-        pd.testing.assert_frame_equal(rows[rows.batch_id == batch].reset_index(drop=True), before[mart], obj=mart)
 
 
 def test_a_staging_check_that_fails(alerted: AlertedLake, before: dict[str, pd.DataFrame]) -> None:
@@ -102,29 +91,52 @@ def test_a_staging_check_that_fails(alerted: AlertedLake, before: dict[str, pd.D
     assert "kedro lake release B-1" in said
     assert all(reason in message["message"] for message in alerted.webhook.got)
     assert alerted.told() == ["held: B-1"]
-    assert_marts_of("B-1", alerted, before)
+    alerted.assert_marts(before, of="B-1")
     assert alerted.batches() == ["B-1", "B-2"]
     alerted.lake.put("B-1.parquet", readings("B-1"))
     assert_mended(alerted, "held: B-1")
 
 
-def test_a_staging_check_that_stops_everything(
-    alerted: AlertedLake, before: dict[str, pd.DataFrame], tmp_path: Path
-) -> None:
-    suites = tmp_path / "conf" / "local" / "suites"
+@pytest.fixture
+def suites(tmp_path: Path) -> Path:
+    """The folder of an environment's suites, in a configuration of the test's own."""
     shutil.copytree(PROJECT / "conf", tmp_path / "conf")
-    suites.mkdir(parents=True, exist_ok=True)
+    folder = tmp_path / "conf" / "local" / "suites"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_a_staging_check_that_stops_everything(
+    alerted: AlertedLake, before: dict[str, pd.DataFrame], suites: Path
+) -> None:
     (suites / "stg_bioreactor.yml").write_text("expectations: {values_are_physical: {severity: fatal}}\n")
     alerted.lake.put("B-2.parquet", readings("B-2", ph=IMPOSSIBLE))
-    code, said = alerted.run("--conf-source", str(tmp_path / "conf"))
+    code, said = alerted.run("--conf-source", str(suites.parents[1]))
     assert code == 1
     assert "staging.stg_bioreactor fails what nothing may be built on: values_are_physical: 5 of 15 rows fail" in said
     assert "Nothing was built on it.\nNext: Look at it with kedro lake check" in said
-    assert_marts(alerted, before)
+    alerted.assert_marts(before)
     assert "Kept: Nothing was built on it." in alerted.webhook.got[0]["message"]
     assert alerted.told() == ["failed: staging.stg_bioreactor"]
     alerted.lake.put("B-2.parquet", readings("B-2"))
     assert_mended(alerted, "failed: staging.stg_bioreactor")
+
+
+def test_a_check_of_a_whole_table_that_fails(
+    alerted: AlertedLake, before: dict[str, pd.DataFrame], suites: Path
+) -> None:
+    rule = "{type: expect_table_row_count_to_be_between, kwargs: {min_value: 2}, severity: error}"
+    (suites / "dim_batch.yml").write_text(f"expectations: {{there_are_two: {rule}}}\n")
+    conf = ("--conf-source", str(suites.parents[1]))
+    code, said = alerted.run(*conf)
+    assert code == 3
+    assert "curated.dim_batch fails, which holds no batch: there_are_two: " in said
+    alerted.assert_marts(before)
+    assert "there_are_two: expect_table_row_count_to_be_between" in alerted.webhook.got[0]["message"]
+    assert alerted.told() == ["fails its checks: curated.dim_batch"]
+    alerted.lake.put("B-2.parquet", readings("B-2"))
+    assert alerted.run(*conf)[0] == 0
+    assert alerted.told() == ["recovered: fails its checks: curated.dim_batch"]
 
 
 def test_postgres_down_before_a_publish(alerted: AlertedLake, before: dict[str, pd.DataFrame]) -> None:
@@ -140,7 +152,7 @@ def test_postgres_down_before_a_publish(alerted: AlertedLake, before: dict[str, 
     assert "told: BIOREACTOR_LAKE_ALERTS, BIOREACTOR_LAKE_ALERTS 2" in listed
     alerted.assert_no_secret_is_kept()
     alerted.start_server()
-    assert_marts(alerted, before)
+    alerted.assert_marts(before)
     assert_mended(alerted, OVERVIEW)
     assert alerted.run()[0] == 0
     assert alerted.told() == []
@@ -165,7 +177,7 @@ def test_postgres_down_during_a_publish(alerted: AlertedLake, before: dict[str, 
     assert "terminating connection due to administrator command" in " ".join(said.split())
     assert_said_unreachable(said)
     alerted.start_server()
-    assert_marts(alerted, before)
+    alerted.assert_marts(before)
     assert alerted.told() == [OVERVIEW]
     assert_mended(alerted, OVERVIEW)
 
@@ -205,7 +217,7 @@ def test_a_full_disk(alerted: AlertedLake, before: dict[str, pd.DataFrame], smal
     assert code == 1
     assert "No space left on device" in said
     assert "Next: Check the disk's space" in said
-    assert_marts(alerted, before)
+    alerted.assert_marts(before)
     (told,) = alerted.told()
     assert told.startswith("failed: ")
     assert "cannot be kept" not in said
@@ -222,14 +234,14 @@ def test_a_wrong_password(alerted: AlertedLake, before: dict[str, pd.DataFrame])
     assert "Next: Correct user and password in BIOREACTOR_LAKE_POSTGRES_URL." in said
     assert "trying again" not in said
     assert PASSWORD not in said
-    assert_marts(alerted, before)
+    alerted.assert_marts(before)
     assert alerted.told() == [OVERVIEW]
     assert_mended(alerted, OVERVIEW)
 
 
 def test_a_slow_network(alerted: AlertedLake) -> None:
     alerted.lake.put("B-2.parquet", readings("B-2"))
-    port = UnreadyPort(psycopg.conninfo.conninfo_to_dict(alerted.lake.server)["port"], delay=0.02)
+    port = UnreadyPort(conninfo_to_dict(alerted.lake.server)["port"], delay=0.02)
     way = alerted.lake.database.replace(f":{port.target}/", f":{port.port}/")
     code, said = alerted.run(BIOREACTOR_LAKE_POSTGRES_URL=way)
     port.close()
@@ -248,6 +260,6 @@ def test_a_network_that_does_not_answer(alerted: AlertedLake, before: dict[str, 
     assert code == 1
     assert "connection timeout expired" in said
     assert_said_unreachable(said)
-    assert_marts(alerted, before)
+    alerted.assert_marts(before)
     assert alerted.told() == [OVERVIEW]
     assert_mended(alerted, OVERVIEW)

@@ -69,3 +69,10 @@ def test_an_error_that_the_lake_does_not_know_is_named_and_not_quoted() -> None:
     finding = describe_failure("the run", None, ValueError("the reading 17.3 is odd"))
     assert finding.why == "ValueError, which the lake does not know"
     assert finding.in_full == "ValueError: the reading 17.3 is odd"
+
+
+def test_an_error_that_says_itself_what_holds_no_values_is_told_so() -> None:
+    known = LakeError("staging.stg_bioreactor fails: ph: no number: 'B-17.3'", plain="staging.stg_bioreactor fails: ph")
+    finding = describe_failure("staging.stg_bioreactor", known, known)
+    assert finding.why == "staging.stg_bioreactor fails: ph"
+    assert "17.3" in finding.in_full
