@@ -154,10 +154,10 @@ def interrupt(stg_bioreactor: object) -> None:
 
 def test_in_a_notebook_the_run_after_an_interrupted_one_is_kept(lake: Lake) -> None:
     def run() -> None:
+        bootstrap_project(PROJECT)
         with environment(lake), KedroSession.create(project_path=PROJECT, save_on_close=False) as session:
             session.run()
 
-    bootstrap_project(PROJECT)
     with in_place({"curated.describe_batches": interrupt}), pytest.raises(KeyboardInterrupt):
         run()
     run()
