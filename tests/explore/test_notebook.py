@@ -43,6 +43,7 @@ def test_figures_name_batch_units_and_time_zone(notebook: NotebookClient) -> Non
     assert [trace["name"] for trace in several["data"]] == [f"B-000{number}" for number in range(1, 7)]
 
 
+@pytest.mark.slow
 def test_a_run_works_while_notebook_and_viz_are_open(notebook: NotebookClient, viz: Viz, lake: Lake) -> None:
     viz.all_answers()
     assert "Waiting" not in lake.kedro("run")

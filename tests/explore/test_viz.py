@@ -8,6 +8,8 @@ import duckdb
 import pytest
 from project_copy import Lake, Viz
 
+pytestmark = pytest.mark.slow
+
 SOME_COLUMNS = {
     "raw_folder": ["path", "size_bytes", "modified_at"],
     "raw_bioreactor": ["batch_id", "equipment_id", "ts", "tag", "value", "source_file"],
@@ -160,7 +162,6 @@ def test_what_is_missing_is_said_and_no_secret_told(start_viz: Callable[..., Viz
     assert not warehouse.exists()
 
 
-@pytest.mark.slow
 def test_a_run_that_failed_tells_no_secret(start_viz: Callable[..., Viz], lake: Lake) -> None:
     secrets = planted(lake)
     try:
@@ -177,7 +178,6 @@ def test_a_run_that_failed_tells_no_secret(start_viz: Callable[..., Viz], lake: 
         lake.kedro("run")
 
 
-@pytest.mark.slow
 def test_rows_are_counted_after_each_run_also_of_views(start_viz: Callable[..., Viz], lake: Lake) -> None:
     counted = {
         "raw_files": "raw.files",

@@ -118,7 +118,11 @@ def test_no_raw_file_is_nothing_to_do_and_a_refused_command_is_no_run(lake: Lake
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "status"), [(signal.SIGTERM, 143, "interrupted"), (signal.SIGKILL, -9, "killed")]
+    ("number", "code", "status"),
+    [
+        (signal.SIGTERM, 143, "interrupted"),
+        pytest.param(signal.SIGKILL, -9, "killed", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_that_a_signal_ended_is_kept(lake: Lake, number: int, code: int, status: str) -> None:
     lake.run()
@@ -152,12 +156,13 @@ def interrupt(stg_bioreactor: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_in_a_notebook_the_run_after_an_interrupted_one_is_kept(lake: Lake) -> None:
     def run() -> None:
+        bootstrap_project(PROJECT)
         with environment(lake), KedroSession.create(project_path=PROJECT, save_on_close=False) as session:
             session.run()
 
-    bootstrap_project(PROJECT)
     with in_place({"curated.describe_batches": interrupt}), pytest.raises(KeyboardInterrupt):
         run()
     run()
@@ -288,6 +293,7 @@ def test_a_run_from_a_scheduler_says_so(lake: Lake, monkeypatch: pytest.MonkeyPa
     assert json.loads(run["versions"])["commit"] == "0123abcd"
 
 
+@pytest.mark.slow
 def test_it_does_not_matter_in_which_order_hooks_are_called(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.run()
     reversed_hooks = tuple(type(one)() for one in reversed(HOOKS))
@@ -308,6 +314,7 @@ def test_what_is_beside_the_warehouse_and_is_no_run_stops_nothing(lake: Lake) ->
     assert statuses(lake) == ["completed"]
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_kept_the_run_goes_on(lake: Lake) -> None:
     lake.warehouse.with_name("lake.runs").parent.mkdir(parents=True)
     lake.warehouse.with_name("lake.runs").touch()

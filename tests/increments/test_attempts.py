@@ -41,6 +41,7 @@ def test_a_rolled_back_save_is_kept_until_one_succeeds(lake: Lake) -> None:
     assert kept(lake) == {}
 
 
+@pytest.mark.slow
 def test_a_mart_keeps_the_latest_failure_only(lake: Lake) -> None:
     lake.run()
     with psycopg.connect(lake.database) as connection:

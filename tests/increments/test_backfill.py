@@ -88,6 +88,7 @@ def test_a_mart_that_is_gone_begins_with_the_named_batches(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_batch_that_no_file_holds_is_refused_before_any_is_written(lake: Lake) -> None:
     lake.run()
     age(lake.put("3.parquet", readings("00003", 30)))

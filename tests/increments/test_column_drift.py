@@ -55,6 +55,7 @@ def test_a_file_with_other_columns_changes_its_batch_alone(lake: Lake, form: Cal
     assert after.drop(columns="site").equals(before.drop(columns="site"))
 
 
+@pytest.mark.slow
 def test_a_file_without_a_column_is_quarantined_until_its_name_is_known(lake: Lake) -> None:
     before = lake.tables()["mart_bioreactor_overview"]
     lake.put("1.parquet", readings("B-1", 2), in_another_language)

@@ -221,6 +221,7 @@ def test_postgres_may_stop_between_runs_and_come_back(tmp_path: Path) -> None:
     server.release()
 
 
+@pytest.mark.slow
 def test_no_memory_for_the_inspection_quarantines_no_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     from bioreactor_lake.datasets.raw_folder import RawFolder
 

@@ -54,6 +54,7 @@ def test_one_changed_file_costs_its_batch(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_several_changed_files_cost_their_batches(lake: Lake) -> None:
     for number in range(10, 20):
         age(lake.put(f"B-{number}.parquet", readings(f"B-{number}", number)))
@@ -64,6 +65,7 @@ def test_several_changed_files_cost_their_batches(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_file_that_moves_batches_costs_both(lake: Lake) -> None:
     age(lake.put("B-3.parquet", readings("B-new", 3)))
     assert set(batches(run(lake)).values()) == {2}
@@ -77,6 +79,7 @@ def test_a_touched_or_copied_file_costs_nothing(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_content_that_changed_behind_equal_times_is_found_by_verify(lake: Lake) -> None:
     target = lake.raw / "B-1.parquet"
     with duckdb.connect(lake.warehouse) as connection:
@@ -113,6 +116,7 @@ def test_changed_rules_of_a_mart_republish_it_alone(lake: Lake) -> None:
     assert set(written.values()) == {0}
 
 
+@pytest.mark.slow
 def test_changed_reading_rules_read_the_files_again(lake: Lake) -> None:
     written = run(lake, reading={"time_zone": "Europe/Berlin"})
     assert set(batches(written).values()) == {6}
@@ -130,6 +134,7 @@ def test_a_mart_emptied_behind_the_lakes_back_is_published_again(lake: Lake) -> 
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "alter",
     [
@@ -154,6 +159,7 @@ def test_a_mart_that_was_long_left_alone_is_still_looked_at(lake: Lake, alter: s
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_what_the_lake_itself_writes_is_no_reason_to_count_a_mart(lake: Lake) -> None:
     """The state is altered in place of the mart: it is believed as long as nobody touched the mart."""
     age(lake.put("B-3.parquet", readings("B-3", 30)))
@@ -170,6 +176,7 @@ def test_a_table_changed_behind_the_lakes_back_is_built_again(lake: Lake) -> Non
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_between_the_layers_is_not_taken_for_what_it_was(lake: Lake) -> None:
     age(lake.put("B-3.parquet", readings("B-3", 30)))
     lake.run("ingestion")
@@ -195,6 +202,7 @@ def test_a_mart_of_another_lake_is_left_alone(lake: Lake, tmp_path: Path, server
         lake.run("marts")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_replaced_while_it_is_read_is_read_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake.put("B-1.parquet", readings("B-1", 50))
 
@@ -211,6 +219,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_read_again(lake: Lake, monk
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_without_end_is_set_aside_for_one_run(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     def replace_meanwhile(*arguments: object) -> object:
         groups = group_by_schema(*arguments)
@@ -225,6 +234,7 @@ def test_a_file_that_changes_without_end_is_set_aside_for_one_run(lake: Lake, mo
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_table_built_in_portions_is_the_same_table(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(portions, "_READINGS", 10)
     seen = []

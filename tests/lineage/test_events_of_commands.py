@@ -129,6 +129,7 @@ def test_configuration_names_owners_dashboards_and_the_source(lake: LakeWithLine
     assert PLANTED not in lake.file.read_text()
 
 
+@pytest.mark.slow
 def test_a_slip_in_the_configuration_is_named_at_once(lake: LakeWithLineage, conf: Path) -> None:
     (conf / "local/openlineage.yml").write_text("exposures: {overview: {read: [mart_bioreactor_overview]}}\n")
     done = lake.run_command("run", "--conf-source", str(conf), **lake.variables)
@@ -156,6 +157,7 @@ def test_errors_tell_no_secrets(lake: LakeWithLineage) -> None:
     assert PLANTED not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_imported_when_it_is_disabled(lake: LakeWithLineage) -> None:
     script = (
         "import sys; from kedro.framework.cli.cli import main\n"

@@ -145,6 +145,7 @@ def test_facets_say_what_was_done(whole: LakeWithLineage) -> None:
     assert all("GROUP_BY" in keys[key] for key in ("batch_id", "equipment_id", "tag"))
 
 
+@pytest.mark.slow
 def test_layers_run_alone_make_the_same_graph(whole: LakeWithLineage, lake: LakeWithLineage) -> None:
     for layer in LAYERS:
         lake.run(layer)

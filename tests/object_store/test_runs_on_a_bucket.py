@@ -24,6 +24,7 @@ def run(lake: BucketLake, *pipelines: str, **parameters: object) -> Run:
     return this_run
 
 
+@pytest.mark.slow
 def test_runs_on_a_bucket_equal_runs_on_a_folder(new_lake: NewLake) -> None:
     lake = new_lake()
     for number in range(12):

@@ -62,6 +62,7 @@ def test_root_puts_the_data_elsewhere_rather_than_open_a_private_folder(fresh_fo
     shutil.rmtree(renewed.pgdata.parent)
 
 
+@pytest.mark.slow
 def test_root_copies_programs_that_nobody_can_reach(
     open_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

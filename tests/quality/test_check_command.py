@@ -98,6 +98,7 @@ def test_old_data_is_warned_of_and_an_error_in_production(lake: Lake) -> None:
     assert asked(lake, "dim_batch", "--env", "prod").exit_code == 3
 
 
+@pytest.mark.slow
 def test_a_lake_that_is_built_in_part_is_asked_in_part(lake: Lake) -> None:
     assert asked(lake).exit_code == 1  # there is nothing to ask
     lake.run("ingestion", "staging")

@@ -14,6 +14,7 @@ def ingested(kedro) -> None:
     assert kedro("run", "--pipeline", "ingestion").returncode == 0
 
 
+@pytest.mark.slow
 def test_columns_are_traced_to_raw_files_before_any_table_is_built(kedro, ingested, environment) -> None:
     traced = kedro("lake", "trace", f"{OVERVIEW}.avg_value", BIOREACTOR_LAKE_POSTGRES_URL="postgresql://nowhere:1/none")
     assert traced.returncode == 0, traced.stderr

@@ -75,7 +75,10 @@ def add_one(folder: RawFolder) -> None:
     "changes",
     [
         [replace_by_newer_readings, add_one, rename_one],
-        [replace_by_other_types, replace_by_a_damaged_copy, replace_by_rows_without_keys, remove_one],
+        pytest.param(
+            [replace_by_other_types, replace_by_a_damaged_copy, replace_by_rows_without_keys, remove_one],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda changes: " then ".join(change.__name__ for change in changes),
 )

@@ -103,6 +103,7 @@ def test_numeric_times_of_any_integer_type(
     }
 
 
+@pytest.mark.slow
 def test_one_odd_float_among_ids_does_not_cost_the_file(folder: RawFolder, outcome: Outcome) -> None:
     for number in (float("inf"), 1e19):
         folder.add(f"{number}.parquet", columns(2, batch_id=[42.0, number]))
