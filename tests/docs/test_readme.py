@@ -78,7 +78,7 @@ def run_all(copy: Path, environment: dict[str, str], lineage_url: str) -> None:
             stdin=subprocess.DEVNULL,
         )
         # The sample is old, which is an error in production and stale elsewhere.
-        expected = {"kedro lake freshness": 5, "kedro run --env prod": 3}.get(filled, 0)
+        expected = {"kedro lake alerts test": 2, "kedro lake freshness": 5, "kedro run --env prod": 3}.get(filled, 0)
         assert outcome.returncode == expected, f"{filled}\n{outcome.stdout}\n{outcome.stderr}"
         if "count(*)" in filled:
             assert "71991" in outcome.stdout.replace(",", "")

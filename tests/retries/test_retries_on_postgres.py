@@ -86,6 +86,22 @@ def test_what_is_wrong_is_tried_once(
     assert tried_again(caplog) == []
 
 
+@pytest.mark.parametrize(
+    ("state", "attempts"),
+    [("40001", 3), ("55P03", 3), ("53300", 3), ("57P03", 3), ("08006", 3), ("23505", 1), ("22012", 1), ("57014", 1)],
+)
+def test_what_passes_by_itself_is_tried_again_and_nothing_else(server: str, state: str, attempts: int) -> None:
+    tried = []
+
+    def fail(connection: psycopg.Connection[Any]) -> None:
+        tried.append(state)
+        connection.execute(f"DO $$ BEGIN RAISE EXCEPTION 'said' USING ERRCODE = '{state}'; END $$")
+
+    with pytest.raises(LakeError, match="said"):
+        Database({"wait_seconds": 0}, server).attempt(fail, what="Publishing", kept="")
+    assert len(tried) == attempts
+
+
 def test_two_transactions_that_lock_each_other_out_both_succeed(lake: Lake, caplog: pytest.LogCaptureFixture) -> None:
     database = Database({"wait_seconds": 0}, lake.database)
     with database.connect() as connection:

@@ -83,7 +83,7 @@ def _test(settings: AlertSettings) -> bool:
 def _list(settings: AlertSettings) -> None:
     from bioreactor_lake.alerts.messages import spell_duration, spell_time
     from bioreactor_lake.alerts.state import AlertState
-    from bioreactor_lake.datasets.history_reading import find_killed
+    from bioreactor_lake.datasets.run_journal import find_killed, journals_of
 
     incidents, pending = [], {}
     if settings.state_file.exists():
@@ -93,7 +93,7 @@ def _list(settings: AlertSettings) -> None:
         finally:
             state.close()
     now = time.time()
-    killed = find_killed(settings.warehouse)
+    killed = find_killed(journals_of(settings.warehouse))
     for finding in killed:
         click.echo(f"failure: {finding.what}: {finding.why}")
         click.echo(f"  since {spell_time(finding.since or now)}; told: nobody, the next run will")

@@ -8,8 +8,7 @@ from pathlib import Path
 from bioreactor_lake.datasets import history, warehouse
 from bioreactor_lake.datasets.run_journal import find_leftovers, journals_of
 from bioreactor_lake.errors import UsageError
-from bioreactor_lake.lake.history import KILLED, RunRecord, describe_killed
-from bioreactor_lake.lake.incidents import Finding
+from bioreactor_lake.lake.history import RunRecord
 from bioreactor_lake.sql import literal
 
 _SHOWN = 5
@@ -28,7 +27,7 @@ def find_runs(config: warehouse.WarehouseConfig, *, limit: int, statuses: Sequen
     """
     among = f"WHERE status IN ({', '.join(map(literal, statuses))})" if statuses else ""
     # Files first: one that goes away in between is in the warehouse by then.
-    waiting = [one for one in _waiting(Path(config["filepath"])) if not statuses or one.status in statuses]
+    waiting = [one for one in _waiting(config) if not statuses or one.status in statuses]
     kept = _read(config, f"{among} ORDER BY started_at DESC, run_id DESC LIMIT {int(limit)}")
     return _newest([*waiting, *kept])[:limit]
 
@@ -44,7 +43,7 @@ def find_run(config: warehouse.WarehouseConfig, prefix: str) -> RunRecord:
         UsageError: No run's id begins so, or several do.
         LockedError: Another process holds the warehouse.
     """
-    waiting = [one for one in _waiting(Path(config["filepath"])) if one.run_id.startswith(prefix)]
+    waiting = [one for one in _waiting(config) if one.run_id.startswith(prefix)]
     begin_so = f"WHERE starts_with(run_id, {literal(prefix)})"
     found = _newest([*waiting, *_read(config, f"{begin_so} ORDER BY started_at DESC, run_id DESC LIMIT {_SHOWN + 1}")])
     if not found:
@@ -57,15 +56,10 @@ def find_run(config: warehouse.WarehouseConfig, prefix: str) -> RunRecord:
     raise UsageError(f"Several runs begin with {prefix!r}: {listed}", next_step="Give more of the id.")
 
 
-def find_killed(path: Path) -> list[Finding]:
-    """Runs of the warehouse at a path that were killed and that no run has seen since; it is not opened."""
-    return [describe_killed(one) for one in _waiting(path) if one.status == KILLED]
-
-
-def _waiting(path: Path) -> list[RunRecord]:
+def _waiting(config: warehouse.WarehouseConfig) -> list[RunRecord]:
     """Runs that are under way, or that the next one will add."""
     found = []
-    for leftover in find_leftovers(journals_of(path)):
+    for leftover in find_leftovers(journals_of(Path(config["filepath"]))):
         found.append(leftover.record)
         leftover.close(delete=False)
     return found

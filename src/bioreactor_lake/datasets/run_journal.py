@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from bioreactor_lake.lake.history import KILLED, KILLED_ERROR, RUNNING, RunRecord
+from bioreactor_lake.lake.history import KILLED, KILLED_ERROR, RUNNING, RunRecord, describe_killed
+from bioreactor_lake.lake.incidents import Finding
 
 if sys.platform != "win32":
     import fcntl
@@ -125,6 +126,16 @@ def find_leftovers(folder: Path) -> Iterator[Leftover]:
         elif record.status == RUNNING:
             record.end(KILLED, heard_of, KILLED_ERROR)
         yield Leftover(path, record, file)
+
+
+def find_killed(folder: Path) -> list[Finding]:
+    """Runs that were killed and that no run has seen since; the warehouse is not opened for it."""
+    found = []
+    for leftover in find_leftovers(folder):
+        if leftover.record.status == KILLED:
+            found.append(describe_killed(leftover.record))
+        leftover.close(delete=False)
+    return found
 
 
 def _lock(file: FileIO) -> bool:
