@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from alerted_lake import IMPOSSIBLE, PASSWORD, SOON, AlertedLake, build, readings
 from psycopg.conninfo import conninfo_to_dict
 from tests.increments.lake import PROJECT
+from tests.increments.small_disk import fill, small_disk
 from tests.retries.unready_port import UnreadyPort
 
 pytestmark = pytest.mark.slow
@@ -106,9 +105,7 @@ def suites(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_staging_check_that_stops_everything(
-    alerted: AlertedLake, before: dict[str, pd.DataFrame], suites: Path
-) -> None:
+def test_a_staging_check_that_stops_all(alerted: AlertedLake, before: dict[str, pd.DataFrame], suites: Path) -> None:
     (suites / "stg_bioreactor.yml").write_text("expectations: {values_are_physical: {severity: fatal}}\n")
     alerted.lake.put("B-2.parquet", readings("B-2", ph=IMPOSSIBLE))
     code, said = alerted.run("--conf-source", str(suites.parents[1]))
@@ -122,9 +119,7 @@ def test_a_staging_check_that_stops_everything(
     assert_mended(alerted, "failed: staging.stg_bioreactor")
 
 
-def test_a_check_of_a_whole_table_that_fails(
-    alerted: AlertedLake, before: dict[str, pd.DataFrame], suites: Path
-) -> None:
+def test_a_check_of_a_table_that_fails(alerted: AlertedLake, before: dict[str, pd.DataFrame], suites: Path) -> None:
     rule = "{type: expect_table_row_count_to_be_between, kwargs: {min_value: 2}, severity: error}"
     (suites / "dim_batch.yml").write_text(f"expectations: {{there_are_two: {rule}}}\n")
     conf = ("--conf-source", str(suites.parents[1]))
@@ -197,32 +192,22 @@ def test_postgres_down_after_the_publish(alerted: AlertedLake) -> None:
     assert_mended(alerted)
 
 
-@pytest.fixture
-def small_disk(alerted: AlertedLake) -> Iterator[Path]:
-    """A disk of 16 MB under the warehouse's folder."""
-    folder = alerted.lake.warehouse.parent
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk takes the right to mount a tmpfs")
-    shutil.copytree(alerted.lake.folder / "kept" / folder.name, folder, dirs_exist_ok=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk(alerted: AlertedLake, before: dict[str, pd.DataFrame], small_disk: Path) -> None:
+def test_a_full_disk(alerted: AlertedLake, before: dict[str, pd.DataFrame]) -> None:
     alerted.lake.put("B-2.parquet", readings("B-2"))
-    with (small_disk / "filler").open("wb", buffering=0) as filler:
-        filler.write(bytes(shutil.disk_usage(small_disk).free - 32_768))
-    code, said = alerted.run()
-    assert code == 1
-    assert "No space left on device" in said
-    assert "Next: Check the disk's space" in said
-    alerted.assert_marts(before)
-    (told,) = alerted.told()
-    assert told.startswith("failed: ")
-    assert "cannot be kept" not in said
-    (small_disk / "filler").unlink()
-    assert_mended(alerted, told)
+    folder = alerted.lake.warehouse.parent
+    with small_disk(folder):
+        shutil.copytree(alerted.lake.folder / "kept" / folder.name, folder, dirs_exist_ok=True)
+        filler = fill(folder)
+        code, said = alerted.run()
+        assert code == 1
+        assert "No space left on device" in said
+        assert "Next: Check the disk's space" in said
+        assert "cannot be kept" not in said
+        alerted.assert_marts(before)
+        (told,) = alerted.told()
+        assert told.startswith("failed: ")
+        filler.unlink()
+        assert_mended(alerted, told)
 
 
 def test_a_wrong_password(alerted: AlertedLake, before: dict[str, pd.DataFrame]) -> None:

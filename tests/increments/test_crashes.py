@@ -15,6 +15,7 @@ import pandas as pd
 import psycopg
 import pytest
 from tests.increments.lake import MARTS, Lake, readings
+from tests.increments.small_disk import fill, small_disk
 from tests.increments.started import run, start
 
 from bioreactor_lake.postgres.embedded import EmbeddedServer
@@ -163,34 +164,27 @@ def test_a_warehouse_that_cannot_be_written_is_named(
     assert_equal(lake.tables(), lake.expected)
 
 
-@pytest.fixture
-def small_disk(lake: Lake) -> Iterator[Path]:
-    """A disk of 16 MB under the warehouse's folder."""
+@pytest.mark.slow
+def test_a_full_disk_stops_the_run_and_nothing_is_wrong_when_there_is_space(lake: Lake) -> None:
     folder = lake.warehouse.parent
     folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk takes the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(folder):
+        assert_survives_a_full_disk(lake, folder)
 
 
-@pytest.mark.slow
-def test_a_full_disk_stops_the_run_and_nothing_is_wrong_when_there_is_space(lake: Lake, small_disk: Path) -> None:
+def assert_survives_a_full_disk(lake: Lake, folder: Path) -> None:
     lake.run()
     before = lake.tables()
     for number in range(4):
         lake.put(f"{number}.parquet", readings(f"B-{number}", 20 + number, count=600))
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as stream:
-        stream.write(bytes(shutil.disk_usage(small_disk).free - 32_768))
+    filler = fill(folder)
     assert_stopped(run(lake), "No space left on device", "Check the disk's space")
     with psycopg.connect(lake.database) as connection:  # DuckDB cannot even be read: it replays its log first
         for mart in MARTS:
             rows = connection.execute(f"SELECT * FROM marts.{mart} ORDER BY 1, 2, 3, 4").fetchall()
             pd.testing.assert_frame_equal(pd.DataFrame(rows, columns=before[mart].columns), before[mart])
     filler.unlink()
-    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
     lake.run()
     lake.assert_equals_fresh_build()
 
