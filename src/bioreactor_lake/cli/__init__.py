@@ -10,6 +10,7 @@ from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
 from bioreactor_lake.cli.release import release
+from bioreactor_lake.cli.roles import roles
 from bioreactor_lake.cli.run import run
 from bioreactor_lake.cli.runs import runs
 from bioreactor_lake.cli.simulate import simulate
@@ -37,6 +38,7 @@ lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(psql)
 lake.add_command(release)
+lake.add_command(roles)
 lake.add_command(runs)
 lake.add_command(simulate)
 lake.add_command(status)

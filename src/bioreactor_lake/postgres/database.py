@@ -216,7 +216,10 @@ def _next_step(error: psycopg.Error) -> str:
     if state == "3D000" or ("does not exist" in text and "database" in text):
         return "Create the database, or correct its name in BIOREACTOR_LAKE_POSTGRES_URL."
     if state == "42501":
-        return "Grant the user the right to create and write in the schemas marts and lake."
+        return (
+            "Let an administrator run: kedro lake roles apply. On a server without roles, grant the user the right to "
+            "create and write in the schemas marts and lake."
+        )
     if state.startswith("53"):
         return "Make room on the Postgres server, then run: kedro run --pipeline marts"
     if state == "2BP01":
