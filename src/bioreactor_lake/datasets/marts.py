@@ -138,9 +138,9 @@ class MartDataset(Described, AbstractDataset[ir.Table, ir.Table]):
             what=f"Publishing {self.qualified_name}",
             kept="The warehouse is valid and the old mart is in place.",
         )
-        report = replace(report, seconds=time.perf_counter() - started)
+        report = replace(report, seconds=run.seconds_since(started))
         run.writes.append(report)
-        logger.info("Published %s", report)
+        logger.info("Published %s", report, extra={"figures": report.figures})
 
     def plan(
         self, data: ir.Table, assume: Mapping[str, str], *, glance: bool = False

@@ -15,6 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.postgres import placement
+from bioreactor_lake.postgres.cluster import log_settings
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
 logger = logging.getLogger(__name__)
@@ -25,17 +26,31 @@ Result = TypeVar("Result")
 _PASSING = ("08", "53300", "53200", "57P01", "57P02", "57P03", "40001", "40P01", "55P03")
 
 
+class ServerLogConfig(TypedDict, total=False):
+    """The log of the embedded server.
+
+    Args:
+        path: The file.
+        statements: Which statements of all who connect stand in it: none, ddl, mod or all.
+    """
+
+    path: str
+    statements: str
+
+
 class DatabaseConfig(TypedDict, total=False):
     """The catalog's `postgres` entry.
 
     Args:
         path: Folder of the embedded server, used when the credentials name no other.
+        log: Its log; in the folder, without statements, where nothing is said.
         attempts: How often a publish is tried when the error can pass by itself.
         wait_seconds: Time between two attempts.
         swap_timeout_seconds: How long a finished mart waits for readers that hold the old one.
     """
 
     path: str
+    log: ServerLogConfig
     attempts: int
     wait_seconds: float
     swap_timeout_seconds: float
@@ -61,8 +76,7 @@ class Database:
         """The URL with its password. Starts the embedded server if that is the one and it does not run."""
         if self._url is not None:
             return self._url
-        folder = Path(self.config["path"])
-        return _embedded.setdefault(folder, EmbeddedServer(folder)).acquire()
+        return self._server.acquire()
 
     @property
     def is_made(self) -> bool:
@@ -91,8 +105,7 @@ class Database:
         """
         url = self._url
         if url is None:
-            folder = Path(self.config["path"])
-            url = _embedded.setdefault(folder, EmbeddedServer(folder)).running_url()
+            url = self._server.running_url()
         if url is None:
             return None
         parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
@@ -100,6 +113,15 @@ class Database:
         host, port = (parts.get(name, default).partition(",")[0] for name, default in (("host", ""), ("port", "5432")))
         host = "localhost" if not host or host.startswith("/") else host
         return host, int(port or 5432), parts.get("dbname") or parts.get("user") or "postgres"
+
+    @property
+    def _server(self) -> EmbeddedServer:
+        folder, log = Path(self.config["path"]), self.config.get("log", {})
+        if folder not in _embedded:
+            path = log.get("path")
+            options = log_settings(str(log.get("statements") or "none"))
+            _embedded[folder] = EmbeddedServer(folder, options=options, log_file=Path(path) if path else None)
+        return _embedded[folder]
 
     def connect(self) -> psycopg.Connection[Any]:
         """A new connection in UTC.
