@@ -3,6 +3,7 @@
 import click
 
 from bioreactor_lake.cli.backfill import backfill
+from bioreactor_lake.cli.backup import backup, restore
 from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
 from bioreactor_lake.cli.freshness import freshness
@@ -30,6 +31,7 @@ def lake() -> None:
 
 cli.add_command(run)
 lake.add_command(backfill)
+lake.add_command(backup)
 lake.add_command(check)
 lake.add_command(compact)
 lake.add_command(freshness)
@@ -38,6 +40,7 @@ lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(psql)
 lake.add_command(release)
+lake.add_command(restore)
 lake.add_command(roles)
 lake.add_command(runs)
 lake.add_command(simulate)
