@@ -10,7 +10,7 @@ from typing import Any, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from bioreactor_lake.errors import LakeError
@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 # Classes and codes of SQLSTATE that can pass by themselves: connection loss, shutdown and crash recovery, too many
 # connections or no memory for now, serialisation failure, deadlock, lock time-out.
 _PASSING = ("08", "53300", "53200", "57P01", "57P02", "57P03", "40001", "40P01", "55P03")
+# How libpq says that it does not trust the server, which no waiting changes.
+_UNTRUSTED = ("certificate", "does not support SSL")
 
 
 class ServerLogConfig(TypedDict, total=False):
@@ -129,9 +131,9 @@ class Database:
         Raises:
             psycopg.OperationalError: As Postgres or the network says.
         """
-        return psycopg.connect(
-            self.url, connect_timeout=10, application_name="bioreactor_lake", options=_options(self.url)
-        )
+        # The embedded server is on this machine only and has no TLS, whatever PGSSLMODE asks of others.
+        url = make_conninfo(self.url, sslmode="disable") if self.is_embedded else self.url
+        return psycopg.connect(url, connect_timeout=10, application_name="bioreactor_lake", options=_options(url))
 
     def attempt(self, action: Callable[[psycopg.Connection[Any]], Result], *, what: str, kept: str) -> Result:
         """Carry out an action on a connection of its own; again where its error can pass by itself.
@@ -192,7 +194,10 @@ def can_pass(error: BaseException) -> bool:
         text = str(error)
         return isinstance(error, psycopg.OperationalError) and not any(
             sign in text
-            for sign in ("authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate")
+            for sign in (
+                *("authentication failed", "does not exist", "no pg_hba.conf entry", "could not translate"),
+                *_UNTRUSTED,
+            )
         )
     return error.sqlstate.startswith(_PASSING)
 
@@ -228,6 +233,9 @@ def _options(url: str) -> str:
 def _sentence(error: BaseException | None) -> str:
     # libpq ends with a question ("Is the server running …?"); the cause stands before it.
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.rstrip().endswith("?")]
+    if any("root certificate file" in line for line in lines):
+        # Libpq's own advice follows, to do without.
+        lines = lines[:1]
     return (lines[-1] if lines else type(error).__name__).rstrip(".")
 
 
@@ -235,6 +243,11 @@ def _next_step(error: psycopg.Error) -> str:
     state, text = error.sqlstate or "", str(error)
     if state.startswith("28") or "authentication failed" in text:
         return "Correct user and password in BIOREACTOR_LAKE_POSTGRES_URL."
+    if not state and any(sign in text for sign in _UNTRUSTED):
+        return (
+            "Name the server as its certificate does, and the authority that signed it: "
+            "…?sslmode=verify-full&sslrootcert=/path/to/ca.pem in BIOREACTOR_LAKE_POSTGRES_URL."
+        )
     if state == "3D000" or ("does not exist" in text and "database" in text):
         return "Create the database, or correct its name in BIOREACTOR_LAKE_POSTGRES_URL."
     if state == "42501":
