@@ -225,9 +225,9 @@ def _plain(url: str) -> str:
 
 
 def _options(url: str) -> str:
-    """Server options of the URL, if it has any, and the session's time zone."""
+    """Server options of the URL, if it has any, the session's time zone, and that a backslash in a text is one."""
     given = psycopg.conninfo.conninfo_to_dict(url).get("options") or ""
-    return f"{given} -c TimeZone=UTC".strip()
+    return f"{given} -c TimeZone=UTC -c standard_conforming_strings=on".strip()
 
 
 def _sentence(error: BaseException | None) -> str:
