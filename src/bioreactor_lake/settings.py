@@ -3,9 +3,25 @@
 import os
 
 from bioreactor_lake.catalog import LakeCatalog
-from bioreactor_lake.hooks import AlertHooks, CheckpointHooks, HistoryHooks, LineageHooks, RunHooks, TableStatistics
+from bioreactor_lake.hooks import (
+    AlertHooks,
+    CheckpointHooks,
+    HistoryHooks,
+    LineageHooks,
+    LogHooks,
+    RunHooks,
+    TableStatistics,
+)
 
-HOOKS = (RunHooks(), CheckpointHooks(), LineageHooks(), HistoryHooks(), TableStatistics(), AlertHooks())
+HOOKS = (
+    RunHooks(),
+    CheckpointHooks(),
+    LineageHooks(),
+    HistoryHooks(),
+    TableStatistics(),
+    AlertHooks(),
+    LogHooks(),
+)
 DATA_CATALOG_CLASS = LakeCatalog
 
 CONFIG_LOADER_ARGS = {

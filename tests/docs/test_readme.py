@@ -13,7 +13,7 @@ from lineage_server import LineageServer
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 # Started and looked at by other tests, or what CI itself does.
-ELSEWHERE = ("make ", "kedro viz run", "jupyter lab", "kedro lake postgres", "python3 -m venv")
+ELSEWHERE = ("make ", "kedro viz run", "jupyter lab", "kedro lake postgres", "kedro lake restore", "python3 -m venv")
 
 
 def blocks() -> list[str]:
@@ -64,7 +64,7 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
 def run_all(copy: Path, environment: dict[str, str], lineage_url: str) -> None:
     for command in ["kedro run", *COMMANDS]:
         filled = command.replace("/path/to/parquet", str(copy / "data/01_raw/bioreactor"))
-        filled = filled.replace("http://localhost:5000", lineage_url)
+        filled = filled.replace("/path/to/backup", str(copy / "backup")).replace("http://localhost:5000", lineage_url)
         if "user:password@host" in filled or "s3://bucket" in filled:
             continue
         outcome = subprocess.run(

@@ -4,6 +4,7 @@ import click
 
 from bioreactor_lake.cli.alerts import alerts
 from bioreactor_lake.cli.backfill import backfill
+from bioreactor_lake.cli.backup import backup, restore
 from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
 from bioreactor_lake.cli.freshness import freshness
@@ -11,6 +12,7 @@ from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
 from bioreactor_lake.cli.release import release
+from bioreactor_lake.cli.roles import roles
 from bioreactor_lake.cli.run import run
 from bioreactor_lake.cli.runs import runs
 from bioreactor_lake.cli.simulate import simulate
@@ -31,6 +33,7 @@ def lake() -> None:
 cli.add_command(run)
 lake.add_command(alerts)
 lake.add_command(backfill)
+lake.add_command(backup)
 lake.add_command(check)
 lake.add_command(compact)
 lake.add_command(freshness)
@@ -39,6 +42,8 @@ lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(psql)
 lake.add_command(release)
+lake.add_command(restore)
+lake.add_command(roles)
 lake.add_command(runs)
 lake.add_command(simulate)
 lake.add_command(status)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+logger = logging.getLogger(__name__)
 
 UNBOUND = 10_000
 """The width of what has no columns that it must fit into."""
@@ -21,6 +24,24 @@ def open_console(*, highlight: bool = True) -> Console:
     from rich.console import Console
 
     return Console(highlight=highlight, width=None if sys.stdout.isatty() else UNBOUND)
+
+
+def say(text: str, *, level: int = logging.INFO) -> None:
+    """Say something beside a command's result: a line of JSON where the log is, else text, in colour if it is bad.
+
+    Args:
+        text: What to say.
+        level: As of a log; what is worse than information goes to the standard error.
+    """
+    import click
+
+    from bioreactor_lake.logs.handlers import is_json
+
+    if is_json():
+        logger.log(level, "%s", text)
+    else:
+        colour = {logging.WARNING: "yellow", logging.ERROR: "red"}.get(level)
+        click.secho(text, err=level > logging.INFO, fg=colour)
 
 
 def spell_size(size_bytes: float | None) -> str:

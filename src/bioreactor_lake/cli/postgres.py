@@ -128,12 +128,15 @@ def _server() -> "EmbeddedServer":
     from kedro.utils import find_kedro_project
 
     from bioreactor_lake.errors import UsageError
+    from bioreactor_lake.postgres.cluster import log_settings
     from bioreactor_lake.postgres.embedded import EmbeddedServer
 
     root = find_kedro_project(Path.cwd())
     if root is None:
         raise UsageError(f"{Path.cwd()} is in no Kedro project.", next_step="Change into the project's folder.")
-    return EmbeddedServer(Path(root) / "data" / "postgres")
+    data = Path(root) / "data"
+    options = log_settings(os.environ.get("BIOREACTOR_LAKE_POSTGRES_LOG_STATEMENTS") or "none")
+    return EmbeddedServer(data / "postgres", options=options, log_file=data / "logs" / "postgres.log")
 
 
 def _connections(server: "EmbeddedServer", url: str, show_password: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -16,7 +17,11 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.cli.utils import KedroCliError
 
+from bioreactor_lake.cli.console import say
 from bioreactor_lake.errors import LakeError, UsageError, find_lake_error
+from bioreactor_lake.logs.handlers import is_json
+
+logger = logging.getLogger(__name__)
 
 _HELD = 3
 
@@ -62,7 +67,7 @@ def run(**options: Any) -> None:
                 warehouse.close()
                 # What is tried again says the same again.
                 for notice in dict.fromkeys(this_run.notices):
-                    click.echo(notice)
+                    say(notice)
             print_summary(this_run)
         finally:
             release_embedded()
@@ -139,7 +144,10 @@ def exit_codes() -> Iterator[None]:
                 "kedro run rebuilds it from the raw files.",
             )
         if known is None:
-            raise
+            if not is_json():
+                raise
+            logger.critical("%s: %s", type(error).__name__, error, exc_info=True)
+            sys.exit(1)
         _end(str(known), known.exit_code)
     finally:
         for number, handler in previous.items():
@@ -147,7 +155,7 @@ def exit_codes() -> Iterator[None]:
 
 
 def _end(message: str, code: int) -> None:
-    click.secho(message, err=True, fg="red" if code else "yellow")
+    say(message, level=logging.ERROR if code else logging.WARNING)
     sys.exit(code)
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import click
+
 
 @contextmanager
 def open_catalog(env: str | None) -> Iterator[Any]:
@@ -19,13 +21,17 @@ def open_catalog(env: str | None) -> Iterator[Any]:
 def open_context(env: str | None) -> Iterator[Any]:
     """Kedro's context, with the lake's exit codes; the warehouse and the embedded Postgres are let go afterwards.
 
+    On a terminal there is a bar if it takes its time.
+
     Args:
         env: Kedro's environment; None for the default.
     """
     from bioreactor_lake.datasets import warehouse
+    from bioreactor_lake.logs.progress import step
     from bioreactor_lake.postgres.database import release_embedded
 
-    with open_project(env) as context:
+    command = click.get_current_context(silent=True)
+    with step((command and command.info_name) or "lake", warehouse.share_done), open_project(env) as context:
         try:
             yield context
         finally:

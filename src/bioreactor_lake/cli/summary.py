@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bioreactor_lake.cli.console import say
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import Run
+from bioreactor_lake.logs.handlers import is_json
 
 _SHOWN = 12
 _NEXT = (
@@ -25,7 +29,7 @@ def print_summary(run: Run) -> None:
     """Print the newest published batches and the next commands, if the run published any, or that it had none to."""
     mart = "mart_bioreactor_overview"
     published = [write for write in run.writes if write.table.startswith("marts.")]
-    if run.catalog is None or not any(write.table == f"marts.{mart}" for write in published):
+    if is_json() or run.catalog is None or not any(write.table == f"marts.{mart}" for write in published):
         return
     if all(write.batches == 0 for write in published):
         click.echo("Nothing new: the marts are up to date.")
@@ -49,20 +53,21 @@ def print_summary(run: Run) -> None:
 
 def print_held(run: Run) -> None:
     """Print which batches the run did not publish, and what fails of tables as a whole, which holds no batch."""
+    warn = partial(say, level=logging.WARNING)
     for table, sentences in run.failing_tables.items():
-        click.secho(f"{table} fails, which holds no batch: {'; '.join(sentences)}", err=True, fg="yellow")
+        warn(f"{table} fails, which holds no batch: {'; '.join(sentences)}")
     if not run.held:
         return
     batches = "1 batch is" if len(run.held) == 1 else f"{len(run.held):,} batches are"
-    click.secho(f"{batches} held; readers go on seeing what was last published:", err=True, fg="yellow")
+    warn(f"{batches} held; readers go on seeing what was last published:")
     for batch, reasons in list(run.held.items())[:_SHOWN]:
         for reason in reasons:
-            click.echo(f"  {batch}  {reason}", err=True)
+            warn(f"  {batch}  {reason}")
     if len(run.held) > _SHOWN:
-        click.echo(f"  and {len(run.held) - _SHOWN:,} more", err=True)
+        warn(f"  and {len(run.held) - _SHOWN:,} more")
     first = next(iter(run.held))
     command = f"kedro lake release {shlex.quote(first)} --reason …"
-    click.echo(f"Next: Mend the data, or publish a batch as it is: {command}", err=True)
+    warn(f"Next: Mend the data, or publish a batch as it is: {command}")
 
 
 def _published(connection: Any, mart: str) -> tuple[list[tuple[Any, ...]], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -13,6 +14,8 @@ from ibis.backends.sql.datatypes import DuckDBType
 
 from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.sql import literal, quote
+
+logger = logging.getLogger(__name__)
 
 # Up to here a list of ids is faster than a join: DuckDB tests a list one by one for every row.
 _LISTED = 4
@@ -27,7 +30,9 @@ def compile_typed(backend: Any, data: ir.Table) -> str:
     that it believes a column already has.
     """
     columns = [f"CAST({quote(name)} AS {spell_type(kind)}) AS {quote(name)}" for name, kind in data.schema().items()]
-    return f"SELECT {', '.join(columns)} FROM ({backend.compile(data)}) AS whole"
+    query = f"SELECT {', '.join(columns)} FROM ({backend.compile(data)}) AS whole"
+    logger.debug("SQL: %s", query)
+    return query
 
 
 def schema_of(backend: Any, columns: Sequence[tuple[str, str]]) -> ibis.Schema:

@@ -120,7 +120,7 @@ def add(backend: Any, record: RunRecord) -> None:
         duckdb.Error: It could not be done, and nothing was.
     """
     with warehouse.transaction(backend):
-        _ensure(backend)
+        ensure(backend)
         # A process may have been killed between adding a run and deleting its file.
         if not backend.raw_sql(f"SELECT 1 FROM ops.runs WHERE run_id = {literal(record.run_id)}").fetchone():
             _insert(backend, "runs", [_row(record)])
@@ -155,7 +155,8 @@ def is_there(backend: Any) -> bool:
     return bool(relation_catalog.columns_of(backend, "ops", "runs"))
 
 
-def _ensure(backend: Any) -> None:
+def ensure(backend: Any) -> None:
+    """Create the tables of the history if they are not there."""
     if all(relation_catalog.columns_of(backend, "ops", name) for name in _TABLES):
         return
     backend.raw_sql("CREATE SCHEMA IF NOT EXISTS ops")

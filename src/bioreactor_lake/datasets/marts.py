@@ -24,7 +24,7 @@ from bioreactor_lake.datasets.publication import Publication
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import Run, current_run
 from bioreactor_lake.postgres.database import Database, DatabaseConfig
-from bioreactor_lake.postgres.publishing import MartTable
+from bioreactor_lake.postgres.mart_tables import MartTable
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,10 @@ class MartDataset(Described, AbstractDataset[ir.Table, ir.Table]):
         """Schema and name, as people write it."""
         return f"{self._schema}.{self._table_name}"
 
+    def shape(self, data: ir.Table) -> MartTable:
+        """The table of Postgres that holds an expression."""
+        return self._mart(data.schema())
+
     def describe_columns(self, schema: ibis.Schema) -> list[ColumnText]:
         """The columns of a schema as the mart has them."""
         kinds = self._mart(schema).columns
@@ -134,9 +138,9 @@ class MartDataset(Described, AbstractDataset[ir.Table, ir.Table]):
             what=f"Publishing {self.qualified_name}",
             kept="The warehouse is valid and the old mart is in place.",
         )
-        report = replace(report, seconds=time.perf_counter() - started)
+        report = replace(report, seconds=run.seconds_since(started))
         run.writes.append(report)
-        logger.info("Published %s", report)
+        logger.info("Published %s", report, extra={"figures": report.figures})
 
     def plan(
         self, data: ir.Table, assume: Mapping[str, str], *, glance: bool = False
@@ -159,7 +163,7 @@ class MartDataset(Described, AbstractDataset[ir.Table, ir.Table]):
 
     def _publication(self, backend: Any, data: ir.Table, assume: Mapping[str, str] | None = None) -> Publication:
         logic = logic_for(backend, self.qualified_name, data)
-        return Publication(backend, data, logic, self._mart(data.schema()), assume)
+        return Publication(backend, data, logic, self.shape(data), assume)
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows, for Kedro-Viz, or why there are none."""

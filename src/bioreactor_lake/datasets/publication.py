@@ -21,13 +21,8 @@ from bioreactor_lake.lake.locality import why_not_local
 from bioreactor_lake.lake.runs import NOT_PUBLISHED, OTHER_COLUMNS, Run, WriteReport
 from bioreactor_lake.postgres import holdings as state
 from bioreactor_lake.postgres.activity import look_after
-from bioreactor_lake.postgres.publishing import (
-    MartTable,
-    ensure_mart,
-    lock,
-    publish,
-    publish_batches,
-)
+from bioreactor_lake.postgres.mart_tables import MartTable, ensure_mart
+from bioreactor_lake.postgres.publishing import lock, publish, publish_batches
 from bioreactor_lake.postgres.storage import held_columns
 
 logger = logging.getLogger(__name__)

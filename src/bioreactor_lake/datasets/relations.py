@@ -20,7 +20,7 @@ from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import schema_of, spell_type
 from bioreactor_lake.datasets.preview import ColumnText, Described, show_reason, show_rows
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.lake.runs import WriteReport, current_run, retry_rule
+from bioreactor_lake.lake.runs import Run, WriteReport, current_run, retry_rule
 from bioreactor_lake.raw_store import httpfs
 from bioreactor_lake.sql import literal, quote
 
@@ -131,10 +131,10 @@ class WarehouseDataset(Described, TableDataset):  # type: ignore[misc]
         finally:
             if written is None or written.batches != 0:
                 relation_catalog.forget()
-        report = replace(written, seconds=time.perf_counter() - started)
-        if (run := current_run()) is not None:
-            run.writes.append(report)
-        logger.info("Wrote %s", report)
+        run = current_run() or Run()
+        report = replace(written, seconds=run.seconds_since(started))
+        run.writes.append(report)
+        logger.info("Wrote %s", report, extra={"figures": report.figures})
 
     def _write_in_transaction(self, backend: Any, data: ir.Table) -> WriteReport:
         run = current_run()

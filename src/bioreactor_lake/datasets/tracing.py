@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,17 +36,24 @@ class RawFile:
     run_id: str
 
 
-def collect_expressions(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> dict[str, ir.Table]:
+def collect_expressions(
+    catalog: CatalogProtocol[Any, Any], pipeline: Pipeline, stand_ins: Mapping[str, Any] | None = None
+) -> dict[str, ir.Table]:
     """The expression of every table that nodes compute, by schema and name.
 
     A node is given stand-ins for the tables that other nodes compute, so they need not be there yet. Only what the raw
     files look like is asked of the warehouse; the manifest is a source, since it is found by inspection.
 
+    Args:
+        catalog: The datasets.
+        pipeline: The nodes.
+        stand_ins: What to give the nodes for datasets that are not to be loaded.
+
     Raises:
         LakeError: No raw file was read yet, so that nothing is known of them.
     """
     expressions: dict[str, ir.Table] = {}
-    known: dict[str, Any] = {}
+    known: dict[str, Any] = dict(stand_ins or {})
     for node in pipeline.nodes:
         if any(name in catalog and isinstance(catalog[name], ManifestDataset) for name in node.outputs):
             continue

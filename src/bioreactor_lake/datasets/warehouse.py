@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,7 +38,7 @@ class WarehouseConfig(TypedDict, total=False):
 
 
 _SCHEMAS = {"raw", "staging", "intermediate", "curated", "marts", "lake_state", "quality", "ops", "main", "temp"}
-_connections: dict[Path, tuple[ibis.BaseBackend, bool]] = {}
+_connections: dict[Path, tuple[Any, bool]] = {}
 _stores: dict[Path, RawStore] = {}
 
 
@@ -65,6 +66,10 @@ def connect(config: WarehouseConfig, *, write: bool | None = None, patience: flo
     backend = _open(path, config, write, patience)
     try:
         raw_store(config).prepare(backend, remember=write)
+        if sys.stdout.isatty():
+            # DuckDB counts how far a query is only where it would show it.
+            backend.raw_sql("SET enable_progress_bar = true")
+            backend.raw_sql("SET enable_progress_bar_print = false")
     except BaseException:
         backend.disconnect()
         raise
@@ -127,6 +132,14 @@ def writable(config: WarehouseConfig) -> ibis.BaseBackend | None:
     """The connection that can write, if the process has one; opens nothing."""
     backend, can_write = _connections.get(Path(config["filepath"]), (None, False))
     return backend if can_write else None
+
+
+def share_done() -> float | None:
+    """How much of the query under way is done, from 0 to 100; None where nobody knows. For other threads to ask."""
+    for backend, _ in list(_connections.values()):
+        with suppress(duckdb.Error):
+            return float(backend.con.query_progress())
+    return None
 
 
 def close(path: Path | None = None) -> None:

@@ -4,7 +4,17 @@ from bioreactor_lake.hooks.alerts import AlertHooks
 from bioreactor_lake.hooks.checkpoints import CheckpointHooks
 from bioreactor_lake.hooks.history import HistoryHooks
 from bioreactor_lake.hooks.lineage import LineageHooks
+from bioreactor_lake.hooks.logs import LogHooks
 from bioreactor_lake.hooks.run import RunHooks, refused
 from bioreactor_lake.hooks.statistics import TableStatistics
 
-__all__ = ["AlertHooks", "CheckpointHooks", "HistoryHooks", "LineageHooks", "RunHooks", "TableStatistics", "refused"]
+__all__ = [
+    "AlertHooks",
+    "CheckpointHooks",
+    "HistoryHooks",
+    "LineageHooks",
+    "LogHooks",
+    "RunHooks",
+    "TableStatistics",
+    "refused",
+]

@@ -67,7 +67,7 @@ class WriteReport:
     Args:
         table: Qualified name, such as `curated.dim_batch`.
         rows: Rows that were written; None for a view, which holds none.
-        seconds: Wall time of the save.
+        seconds: Wall time of the node so far; outside of a run, of the save.
         batches: Batches that were written or deleted; None for a table that knows none.
         reason: Why a table was written as a whole or a view was defined anew; empty where it was not.
         reads: What was read for it.
@@ -79,6 +79,17 @@ class WriteReport:
     batches: int | None = None
     reason: str = ""
     reads: tuple[ReadReport, ...] = ()
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The same for programs that read logs."""
+        return {
+            "table": self.table,
+            "rows": self.rows,
+            "batches": self.batches,
+            "seconds": round(self.seconds, 3),
+            "reason": self.reason or None,
+        }
 
     def __str__(self) -> str:
         if self.batches == 0:
@@ -115,6 +126,8 @@ class Run:
         failing_tables: Tables that fail an error as a whole, which holds no batch, each with the reasons.
         checks: What was checked of tables, by schema and name.
         checkpoints: What checks a mart in the transaction that publishes it; None where there are no suites.
+        node: The node under way, empty between two.
+        node_began_at: When it began, as `time.perf_counter` counts.
         when_ended: What to do when the run has ended, with the error that ended it, while its warehouse is open.
     """
 
@@ -138,7 +151,13 @@ class Run:
     failing_tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     checks: dict[str, tuple[CheckReport, ...]] = field(default_factory=dict)
     checkpoints: Any = None
+    node: str = ""
+    node_began_at: float | None = None
     when_ended: list[Callable[[BaseException | None], None]] = field(default_factory=list)
+
+    def seconds_since(self, started: float) -> float:
+        """Seconds since the node under way began, or since `started` where none is."""
+        return time.perf_counter() - (started if self.node_began_at is None else self.node_began_at)
 
     def end(self, error: BaseException | None = None) -> None:
         """Tell those who wait for it, once, that the run has ended."""

@@ -31,6 +31,9 @@ _SETTINGS: Mapping[str, str] = {
     "log_min_error_statement": "panic",
 }
 
+_LONGEST_LOG = 10_000_000
+_OLD_LOGS = 5
+
 # Passwords over TCP from this machine, and nothing else: 'trust' would let any local user in.
 _ACCESS = """# TYPE  DATABASE  USER  ADDRESS       METHOD
 host      all       all   127.0.0.1/32  scram-sha-256
@@ -104,8 +107,42 @@ def last_lines(text: str, count: int = 12) -> str:
     return "\n".join(f"  {line}" for line in text.strip().splitlines()[-count:]) or "  (it said nothing)"
 
 
-def open_log(path: Path, limit: int = 10_000_000) -> int:
-    """Open the server's log for appending; beyond the limit a new one is begun and one old one kept."""
-    if path.exists() and path.stat().st_size > limit:
-        path.replace(path.with_name(f"{path.name}.1"))
+def log_settings(statements: str) -> dict[str, str]:
+    """Settings for what the log should have of statements: none, ddl, mod (what changes rows as well) or all."""
+    if statements == "none":
+        return {}
+    return {"log_statement": statements, "log_line_prefix": "%m [%p] %u@%d %a: "}
+
+
+def open_log(path: Path) -> int:
+    """Open the server's log for appending; beyond the limit a new one is begun and some old ones are kept."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if _is_long(path):
+        _make_room(path)
+        path.replace(_numbered(path, 1))
     return open_private(path, os.O_APPEND)
+
+
+def shorten_log(path: Path) -> None:
+    """Begin the log of a running server anew beyond the limit; it is copied, since the server has it open."""
+    if _is_long(path):
+        _make_room(path)
+        copy = os.open(_numbered(path, 1), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(copy, "wb") as target, path.open("r+b") as source:
+            shutil.copyfileobj(source, target)
+            source.truncate(0)
+
+
+def _is_long(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > _LONGEST_LOG
+
+
+def _make_room(path: Path) -> None:
+    """Let the oldest log go, and give each other one the next number."""
+    for number in range(_OLD_LOGS - 1, 0, -1):
+        if (old := _numbered(path, number)).exists():
+            old.replace(_numbered(path, number + 1))
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")

@@ -9,12 +9,13 @@ from typing import Any, TypedDict, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.retries import with_own
 from bioreactor_lake.lake.runs import retry_rule
 from bioreactor_lake.postgres import placement
+from bioreactor_lake.postgres.cluster import log_settings
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
 Result = TypeVar("Result")
@@ -22,6 +23,20 @@ Result = TypeVar("Result")
 # Classes and codes of SQLSTATE that can pass by themselves: connection loss, shutdown and crash recovery, too many
 # connections or no memory for now, serialisation failure, deadlock, lock time-out.
 _PASSING = ("08", "53300", "53200", "57P01", "57P02", "57P03", "40001", "40P01", "55P03")
+# How libpq says that it does not trust the server, which no waiting changes.
+_UNTRUSTED = ("ertificate", "does not support SSL")
+
+
+class ServerLogConfig(TypedDict, total=False):
+    """The log of the embedded server.
+
+    Args:
+        path: The file.
+        statements: Which statements of all who connect stand in it: none, ddl, mod or all.
+    """
+
+    path: str
+    statements: str
 
 
 # What a server says at log-in while it starts, stops, recovers, or has no connection left.
@@ -44,8 +59,8 @@ _CONNECTING: dict[str, Any] = {
 }
 # What is wrong before any server is asked.
 _WRONG = (
-    "could not translate", "Name or service not known", "nodename nor servname", "no password supplied",
-    "ertificate", "does not support SSL", "invalid ",
+    "could not translate", "Name or service not known", "nodename nor servname", "no password supplied", "invalid ",
+    *_UNTRUSTED,
 )  # fmt: skip
 
 
@@ -54,6 +69,7 @@ class DatabaseConfig(TypedDict, total=False):
 
     Args:
         path: Folder of the embedded server, used when the credentials name no other.
+        log: Its log; in the folder, without statements, where nothing is said.
         attempts: How often a publish is tried when the error can pass by itself, where it is not as often as
             `retries` says.
         wait_seconds: Time between two attempts, where it is another.
@@ -61,6 +77,7 @@ class DatabaseConfig(TypedDict, total=False):
     """
 
     path: str
+    log: ServerLogConfig
     attempts: int
     wait_seconds: float
     swap_timeout_seconds: float
@@ -86,8 +103,7 @@ class Database:
         """The URL with its password. Starts the embedded server if that is the one and it does not run."""
         if self._url is not None:
             return self._url
-        folder = Path(self.config["path"])
-        return _embedded.setdefault(folder, EmbeddedServer(folder)).acquire()
+        return self._server.acquire()
 
     @property
     def is_made(self) -> bool:
@@ -116,8 +132,7 @@ class Database:
         """
         url = self._url
         if url is None:
-            folder = Path(self.config["path"])
-            url = _embedded.setdefault(folder, EmbeddedServer(folder)).running_url()
+            url = self._server.running_url()
         if url is None:
             return None
         parts = {name: str(value) for name, value in conninfo_to_dict(url).items()}
@@ -126,13 +141,23 @@ class Database:
         host = "localhost" if not host or host.startswith("/") else host
         return host, int(port or 5432), parts.get("dbname") or parts.get("user") or "postgres"
 
+    @property
+    def _server(self) -> EmbeddedServer:
+        folder, log = Path(self.config["path"]), self.config.get("log", {})
+        if folder not in _embedded:
+            path = log.get("path")
+            options = log_settings(str(log.get("statements") or "none"))
+            _embedded[folder] = EmbeddedServer(folder, options=options, log_file=Path(path) if path else None)
+        return _embedded[folder]
+
     def connect(self) -> psycopg.Connection[Any]:
         """A new connection in UTC.
 
         Raises:
             psycopg.OperationalError: As Postgres or the network says.
         """
-        url = self.url
+        # The embedded server is on this machine only and has no TLS, whatever PGSSLMODE asks of others.
+        url = make_conninfo(self.url, sslmode="disable") if self.is_embedded else self.url
         given = conninfo_to_dict(url)
         usual = {name: value for name, value in _CONNECTING.items() if name not in given}
         return psycopg.connect(url, application_name="bioreactor_lake", options=_options(url), **usual)
@@ -211,9 +236,9 @@ def _plain(url: str) -> str:
 
 
 def _options(url: str) -> str:
-    """Server options of the URL, if it has any, and the session's time zone."""
+    """Server options of the URL, if it has any, the session's time zone, and that a backslash in a text is one."""
     given = psycopg.conninfo.conninfo_to_dict(url).get("options") or ""
-    return f"{given} -c TimeZone=UTC".strip()
+    return f"{given} -c TimeZone=UTC -c standard_conforming_strings=on".strip()
 
 
 def _sentence(error: BaseException | None) -> str:
@@ -222,6 +247,9 @@ def _sentence(error: BaseException | None) -> str:
         return error.diag.message_primary.rstrip(".")
     # libpq ends with a question ("Is the server running …?"); the cause stands before it.
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.rstrip().endswith("?")]
+    if any("root certificate file" in line for line in lines):
+        # Libpq's own advice follows, to do without.
+        lines = lines[:1]
     return (lines[-1] if lines else type(error).__name__).rstrip(".")
 
 
@@ -229,10 +257,18 @@ def _next_step(error: psycopg.Error) -> str:
     state, text = error.sqlstate or "", str(error)
     if state.startswith("28") or "authentication failed" in text:
         return "Correct user and password in BIOREACTOR_LAKE_POSTGRES_URL."
+    if not state and any(sign in text for sign in _UNTRUSTED):
+        return (
+            "Name the server as its certificate does, and the authority that signed it: "
+            "…?sslmode=verify-full&sslrootcert=/path/to/ca.pem in BIOREACTOR_LAKE_POSTGRES_URL."
+        )
     if state == "3D000" or ("does not exist" in text and "database" in text):
         return "Create the database, or correct its name in BIOREACTOR_LAKE_POSTGRES_URL."
     if state == "42501":
-        return "Grant the user the right to create and write in the schemas marts and lake."
+        return (
+            "Let an administrator run: kedro lake roles apply. On a server without roles, grant the user the right to "
+            "create and write in the schemas marts and lake."
+        )
     if state.startswith("53"):
         return "Make room on the Postgres server, then run: kedro run --pipeline marts"
     if state == "2BP01":

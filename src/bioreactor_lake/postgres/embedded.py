@@ -37,11 +37,13 @@ class EmbeddedServer:
     Args:
         folder: Holds the data directory (or says where it is), the password, the locks, the log and the last URL.
         options: Settings of the server beside ours, by their PostgreSQL names; they count when this object starts it.
+        log_file: Where the server's log goes; by default into the folder.
 
     """
 
-    def __init__(self, folder: Path, *, options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, options: Mapping[str, str] | None = None, log_file: Path | None = None) -> None:
         self.folder = folder.resolve()
+        self.log_file = log_file.resolve() if log_file else self.folder / "postgres.log"
         self._options = dict(options or {})
         for name in self._options:
             if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.]*", name):
@@ -54,11 +56,6 @@ class EmbeddedServer:
     def password_file(self) -> Path:
         """The file with the password, readable by its owner only."""
         return self.folder / "password"
-
-    @property
-    def log_file(self) -> Path:
-        """The server's log."""
-        return self.folder / "postgres.log"
 
     def acquire(self) -> str:
         """Start the server unless it runs, and keep it up until `release` or the end of this process.
@@ -178,6 +175,7 @@ class EmbeddedServer:
                     next_step="End the processes that use it; the next start sets a new password.",
                 )
             if ready and password:
+                cluster.shorten_log(self.log_file)
                 return self._url(ready.port, password)
         return self._started(place, password)
 

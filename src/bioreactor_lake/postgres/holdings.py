@@ -14,10 +14,22 @@ import psycopg
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.libraries import library_versions, why_other_logic
 from bioreactor_lake.lake.logic import WHOLE
+from bioreactor_lake.lake.runs import NOT_PUBLISHED
 from bioreactor_lake.postgres.activity import Activity
 from bioreactor_lake.sql import quote
 
 STATE_SCHEMA = "lake"
+
+DEFINITION = (
+    "CREATE TABLE IF NOT EXISTS lake.identity (lake_id text NOT NULL, since timestamptz NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS lake.marts (mart text PRIMARY KEY, logic text NOT NULL, run_id text, "
+    "published_at timestamptz NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS lake.held (mart text, batch_id text, fingerprint text NOT NULL, "
+    "rows bigint NOT NULL, PRIMARY KEY (mart, batch_id))",
+    "ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS libraries text",
+    "ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS activity text",
+)
+"""The tables of the state, and what an earlier version did not have yet; the schema is there."""
 
 Held = list[tuple[str, str]]
 """Batch and fingerprint."""
@@ -53,18 +65,8 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
         return
     # Two first publishes at once would trip over each other's CREATE.
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
-    connection.execute("CREATE SCHEMA IF NOT EXISTS lake")
-    connection.execute("CREATE TABLE IF NOT EXISTS lake.identity (lake_id text NOT NULL, since timestamptz NOT NULL)")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS lake.marts (mart text PRIMARY KEY, logic text NOT NULL, run_id text, "
-        "published_at timestamptz NOT NULL)"
-    )
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS lake.held (mart text, batch_id text, fingerprint text NOT NULL, "
-        "rows bigint NOT NULL, PRIMARY KEY (mart, batch_id))"
-    )
-    connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS libraries text")
-    connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS activity text")
+    for statement in ("CREATE SCHEMA IF NOT EXISTS lake", *DEFINITION):
+        connection.execute(statement)
 
 
 def claim(connection: psycopg.Connection[Any], lake_id: str, *, take_over: bool) -> None:
@@ -134,7 +136,9 @@ def why_differs(connection: psycopg.Connection[Any], mart: str, logic: str) -> s
     found = connection.execute(
         "SELECT logic, to_jsonb(m) ->> 'libraries' FROM lake.marts AS m WHERE mart = %s", [mart]
     ).fetchone()
-    known, libraries = found or (None, None)
+    if found is None:
+        return NOT_PUBLISHED
+    known, libraries = found
     return None if known == logic else why_other_logic(libraries)
 
 

@@ -16,47 +16,19 @@ before the swap finds the new mart and not an empty one.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.postgres.holdings import STATE_SCHEMA
-from bioreactor_lake.postgres.storage import held_columns
-from bioreactor_lake.sql import literal, quote
+from bioreactor_lake.postgres.mart_tables import MartTable, ensure_mart, list_names
+from bioreactor_lake.postgres.partitions import new_partition
+from bioreactor_lake.sql import quote
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True)
-class MartTable:
-    """What a mart is in Postgres.
-
-    Args:
-        schema: Its schema.
-        name: Its name.
-        columns: Postgres type by column name, in order.
-        key: Columns of the primary key; the first one is the batch.
-        indexes: Further indexes, each a list of columns.
-        description: What one row is.
-        descriptions: Column descriptions by name.
-    """
-
-    schema: str
-    name: str
-    columns: Mapping[str, str]
-    key: Sequence[str]
-    indexes: Sequence[Sequence[str]]
-    description: str
-    descriptions: Mapping[str, str]
-
-    @property
-    def qualified(self) -> str:
-        """Quoted schema and name."""
-        return f"{quote(self.schema)}.{quote(self.name)}"
 
 
 def publish(
@@ -87,28 +59,31 @@ def publish(
     """
     execute = connection.execute
     ensure_mart(connection, mart)
-    name = _fresh_name(connection, mart)
-    fresh = f"{quote(STATE_SCHEMA)}.{quote(name)}"
-    columns = ", ".join(f"{quote(column)} {kind}" for column, kind in mart.columns.items())
-    execute(f"CREATE TABLE {fresh} ({columns})")
+    partition = new_partition(connection, mart)
+    fresh = partition.make()
     sent = _copy(connection, fresh, read())
     (found,) = execute(f"SELECT count(*) FROM {fresh}").fetchone() or (0,)
     if found != sent:
         raise _lost(mart, sent, found)
     kept = 0
     if keep:
-        names = _list(list(mart.columns))
+        names = list_names(list(mart.columns))
         kept = execute(
             f"INSERT INTO {fresh} ({names}) SELECT {names} FROM {mart.qualified} WHERE {quote(mart.key[0])} = ANY(%s)",
             [list(keep)],
         ).rowcount
-    execute(f"ALTER TABLE {fresh} ADD PRIMARY KEY ({_list(mart.key)})")
-    for index in mart.indexes:
-        execute(f"CREATE INDEX ON {fresh} ({_list(index)})")
-    execute(f"ANALYZE {fresh}")
+    partition.index()
     if check is not None:
-        check(STATE_SCHEMA, name)
-    _swap(connection, mart, fresh, swap_timeout_seconds)
+        check(STATE_SCHEMA, partition.name)
+    try:
+        with connection.transaction():
+            execute(f"SET LOCAL lock_timeout = '{int(swap_timeout_seconds * 1000)}ms'")
+            partition.swap()
+    except psycopg.errors.LockNotAvailable:
+        names = list_names(list(mart.columns))
+        execute(f"DELETE FROM {mart.qualified}")
+        execute(f"INSERT INTO {mart.qualified} ({names}) SELECT {names} FROM {fresh}")
+        partition.drop()
     return sent + kept
 
 
@@ -143,54 +118,11 @@ def publish_batches(
     execute(f"CREATE TEMPORARY TABLE incoming ({columns}) ON COMMIT DROP")
     sent = _copy(connection, "incoming", read(), options="FORMAT binary")
     execute(f"DELETE FROM {mart.qualified} WHERE {quote(mart.key[0])} = ANY(%s)", [list(touched)])
-    names = _list(list(mart.columns))
+    names = list_names(list(mart.columns))
     written = execute(f"INSERT INTO {mart.qualified} ({names}) SELECT {names} FROM incoming").rowcount
     if written != sent:
         raise _lost(mart, sent, written)
     return sent
-
-
-def ensure_mart(connection: psycopg.Connection[Any], mart: MartTable) -> None:
-    """Create the mart, or give it the columns and comments that it should have."""
-    execute = connection.execute
-    for schema in (mart.schema, STATE_SCHEMA):
-        if execute("SELECT to_regnamespace(%s)", [quote(schema)]).fetchone() == (None,):
-            execute(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
-    columns = ", ".join(f"{quote(name)} {kind}" for name, kind in mart.columns.items())
-    if execute("SELECT to_regclass(%s)", [mart.qualified]).fetchone() == (None,):
-        execute(
-            f"CREATE TABLE {mart.qualified} ({columns}, PRIMARY KEY ({_list(mart.key)})) "
-            f"PARTITION BY LIST ({quote(mart.key[0])})"
-        )
-        for index in mart.indexes:
-            execute(f"CREATE INDEX ON {mart.qualified} ({_list(index)})")
-    else:
-        _follow_columns(connection, mart)
-    execute(f"COMMENT ON TABLE {mart.qualified} IS {literal(mart.description)}")
-    for name in mart.columns:
-        text = literal(mart.descriptions[name]) if name in mart.descriptions else "NULL"
-        execute(f"COMMENT ON COLUMN {mart.qualified}.{quote(name)} IS {text}")
-
-
-def _follow_columns(connection: psycopg.Connection[Any], mart: MartTable) -> None:
-    """Give an existing mart the columns of the new one; its grants, views and rows stay."""
-    held = held_columns(connection, mart.qualified)
-    changes = [f"ADD COLUMN {quote(name)} {kind}" for name, kind in mart.columns.items() if name not in held]
-    changes += [f"DROP COLUMN {quote(name)}" for name in held if name not in mart.columns]
-    changes += [
-        f"ALTER COLUMN {quote(name)} TYPE {kind}"
-        for name, kind in mart.columns.items()
-        if name in held and held[name] != kind
-    ]
-    if not changes:
-        return
-    try:
-        with connection.transaction():
-            connection.execute(f"ALTER TABLE {mart.qualified} {', '.join(changes)}")
-    except psycopg.errors.DatatypeMismatch:
-        # Values that cannot become the new type go: all rows are about to be written anew.
-        emptied = [f"{change} USING NULL" if change.startswith("ALTER COLUMN") else change for change in changes]
-        connection.execute(f"ALTER TABLE {mart.qualified} {', '.join(emptied)}")
 
 
 def _lost(mart: MartTable, sent: int, found: int) -> LakeError:
@@ -225,47 +157,6 @@ def _copy(
     return sent
 
 
-def _swap(connection: psycopg.Connection[Any], mart: MartTable, fresh: str, timeout_seconds: float) -> None:
-    execute = connection.execute
-    old = [
-        name
-        for (name,) in execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(%s)", [mart.qualified]
-        ).fetchall()
-    ]
-    try:
-        with connection.transaction():
-            execute(f"SET LOCAL lock_timeout = '{int(timeout_seconds * 1000)}ms'")
-            for name in old:
-                execute(f"ALTER TABLE {mart.qualified} DETACH PARTITION {name}")
-            execute(f"ALTER TABLE {mart.qualified} ATTACH PARTITION {fresh} DEFAULT")
-            for name in old:
-                execute(f"DROP TABLE {name}")
-    except psycopg.errors.LockNotAvailable:
-        columns = _list(list(mart.columns))
-        execute(f"DELETE FROM {mart.qualified}")
-        execute(f"INSERT INTO {mart.qualified} ({columns}) SELECT {columns} FROM {fresh}")
-        execute(f"DROP TABLE {fresh}")
-
-
-def _fresh_name(connection: psycopg.Connection[Any], mart: MartTable) -> str:
-    """A name that no partition of the mart has; two take turns."""
-    for number in (1, 2):
-        name = f"{mart.name}_{number}"
-        target = f"{quote(STATE_SCHEMA)}.{quote(name)}"
-        if connection.execute("SELECT to_regclass(%s)", [target]).fetchone() == (None,):
-            return name
-    raise LakeError(
-        f"Both {STATE_SCHEMA}.{mart.name}_1 and _2 exist in Postgres.",
-        kept="The old mart is in place.",
-        next_step=f"Drop the one that is no partition of {mart.schema}.{mart.name}.",
-    )
-
-
 def _lock_key(mart: MartTable) -> int:
     digest = hashlib.sha256(f"bioreactor_lake {mart.schema}.{mart.name}".encode()).digest()
     return int.from_bytes(digest[:8], signed=True)
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(map(quote, names))

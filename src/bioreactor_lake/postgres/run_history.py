@@ -65,16 +65,21 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
     if set(held) >= set(COLUMNS):
         return
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
-    connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
+    for statement in ("CREATE SCHEMA IF NOT EXISTS marts", *definition()):
+        connection.execute(statement)
+
+
+def definition() -> list[str]:
+    """The statements that make the table, or give it what an earlier version did not have yet; the schema is there."""
     defined = ", ".join(f"{quote(name)} {kind}" for name, (kind, _) in COLUMNS.items())
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {MART} ({defined}, PRIMARY KEY (run_id, node))")
-    for name, (kind, _) in COLUMNS.items():
-        connection.execute(f"ALTER TABLE {MART} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
-    connection.execute(f"CREATE INDEX IF NOT EXISTS mart_run_history_started_at ON {MART} (started_at)")
-    connection.execute(f"CREATE INDEX IF NOT EXISTS mart_run_history_recorded_at ON {MART} (recorded_at)")
-    connection.execute(f"COMMENT ON TABLE {MART} IS {literal(DESCRIPTION)}")
-    for name, (_, text) in COLUMNS.items():
-        connection.execute(f"COMMENT ON COLUMN {MART}.{quote(name)} IS {literal(text)}")
+    return [
+        f"CREATE TABLE IF NOT EXISTS {MART} ({defined}, PRIMARY KEY (run_id, node))",
+        *(f"ALTER TABLE {MART} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}" for name, (kind, _) in COLUMNS.items()),
+        f"CREATE INDEX IF NOT EXISTS mart_run_history_started_at ON {MART} (started_at)",
+        f"CREATE INDEX IF NOT EXISTS mart_run_history_recorded_at ON {MART} (recorded_at)",
+        f"COMMENT ON TABLE {MART} IS {literal(DESCRIPTION)}",
+        *(f"COMMENT ON COLUMN {MART}.{quote(name)} IS {literal(text)}" for name, (_, text) in COLUMNS.items()),
+    ]
 
 
 def runs_of_late(connection: psycopg.Connection[Any], look_back: timedelta) -> tuple[datetime | None, set[str]]:

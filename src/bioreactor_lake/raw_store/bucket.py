@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 from bioreactor_lake.errors import LakeError, UsageError
@@ -17,6 +18,7 @@ try:
     import botocore.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.httpsession import get_cert_path
 except ImportError as error:
     raise LakeError(
         "What reads object stores is not installed.",
@@ -52,6 +54,13 @@ class Bucket:
         self._prefix = f"{prefix}/" if prefix else ""
         self.root = f"s3://{self._bucket}/{prefix}".rstrip("/")
         self._session, self._client = _connect(config)
+        self._authorities = config.get("ca_bundle") or self._session.get_config_variable("ca_bundle")
+        if self._authorities and not Path(self._authorities).is_file():
+            raise UsageError(
+                f"There is no file {self._authorities}, by which the object store's certificate would be checked.",
+                kept="Nothing was changed.",
+                next_step="Correct AWS_CA_BUNDLE, or warehouse.raw.ca_bundle in conf/*/globals.yml.",
+            )
 
     def find_files(self, ignore: Sequence[str] = ()) -> list[FoundFile]:
         """As `RawStore.find_files`."""
@@ -110,6 +119,7 @@ class Bucket:
             region=self._client.meta.region_name,
             path_style=self._client.meta.config.s3["addressing_style"] == "path",
             credentials=None if frozen is None else (frozen.access_key, frozen.secret_key, frozen.token),
+            authorities=self._authorities or get_cert_path(True),
             remember=remember,
         )
 
@@ -170,7 +180,11 @@ def _connect(config: RawConfig) -> tuple[Any, Any]:
         session.set_credentials(given["key"], given["secret"], given.get("token"))
     style = config.get("path_style")
     options = {"retries": {"total_max_attempts": 1}, "connect_timeout": 5, "read_timeout": 30}
-    settings = {"region_name": config.get("region") or None, "endpoint_url": config.get("endpoint_url") or None}
+    settings = {
+        "region_name": config.get("region") or None,
+        "endpoint_url": config.get("endpoint_url") or None,
+        "verify": config.get("ca_bundle") or None,
+    }
     try:
         client = session.create_client("s3", config=Config(**options), **settings)
         if style is None:

@@ -18,6 +18,8 @@ class RawConfig(TypedDict, total=False):
         region: Null for what the AWS configuration says.
         path_style: Whether the bucket stands in the path of a URL rather than in its host; null for true where an
             endpoint is given.
+        ca_bundle: File of the authorities that the store's certificate is checked by; null for what the AWS
+            configuration says (AWS_CA_BUNDLE), or those that everybody trusts.
         credentials: `key`, `secret` and `token`; where they are empty, the AWS chain is asked (environment, profile,
             role of the container or machine).
     """
@@ -26,6 +28,7 @@ class RawConfig(TypedDict, total=False):
     endpoint_url: str | None
     region: str | None
     path_style: bool | None
+    ca_bundle: str | None
     credentials: Mapping[str, str | None]
 
 

@@ -13,9 +13,16 @@ from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import retry_rule
 from bioreactor_lake.sql import literal
 
-# One request out of thousands is sent again at once, or a table would be begun anew for it; the statement as a whole is
-# tried again by the rule of retries.
-_SETTINGS = {"http_retry_wait_ms": "200", "http_retry_backoff": "3", "http_timeout": "30"}
+_SETTINGS = {
+    # One request out of thousands is sent again at once, or a table would be begun anew for it; the statement as a
+    # whole is tried again by the rule of retries.
+    "http_retry_wait_ms": "200",
+    "http_retry_backoff": "3",
+    "http_timeout": "30",
+    # One of its two clients checks no certificate unless it is told to.
+    "enable_server_cert_verification": "true",
+    "enable_curl_server_cert_verification": "true",
+}
 # What a run has looked at once it need not ask for again: the last look at a file is another client's.
 _REMEMBERING = {"enable_http_metadata_cache": "true", "parquet_metadata_cache": "true"}
 
@@ -27,6 +34,7 @@ def prepare(
     region: str,
     path_style: bool,
     credentials: tuple[str, str, str | None] | None,
+    authorities: str,
     remember: bool,
 ) -> None:
     """Enable a connection to read `s3://` addresses.
@@ -37,6 +45,7 @@ def prepare(
         region: Its region.
         path_style: Whether the bucket stands in the path.
         credentials: Key, secret and session token; None where there are none.
+        authorities: File of the authorities by which a certificate is checked.
         remember: Whether HTTP headers and Parquet footers are kept for the life of the connection.
 
     Raises:
@@ -58,7 +67,12 @@ def prepare(
             options["SESSION_TOKEN"] = literal(token)
     listed = ", ".join(f"{name} {value}" for name, value in options.items())
     backend.raw_sql(f"CREATE OR REPLACE TEMPORARY SECRET raw_files ({listed})")
-    settings = {"http_retries": str(retry_rule().attempts - 1), **_SETTINGS, **(_REMEMBERING if remember else {})}
+    settings = {
+        "http_retries": str(retry_rule().attempts - 1),
+        "ca_cert_file": literal(authorities),
+        **_SETTINGS,
+        **(_REMEMBERING if remember else {}),
+    }
     for name, value in settings.items():
         backend.raw_sql(f"SET {name} = {value}")
 

@@ -47,6 +47,13 @@ def explain(error: Exception, place: str, endpoint: str) -> LakeError:
         return LakeError(
             f"There are no credentials to read {place}: {_sentence(error)}", kept=_KEPT, next_step=_GIVE_THEM
         )
+    if isinstance(error, exceptions.SSLError):
+        return LakeError(
+            f"The object store at {endpoint} cannot be trusted: {_sentence(error)}",
+            kept=_KEPT,
+            next_step="Name its authority's certificate in AWS_CA_BUNDLE or warehouse.raw.ca_bundle, and the store by "
+            "the name that stands in its own.",
+        )
     if isinstance(error, _CONNECTIONS):
         return unreachable(endpoint, str(error))
     return LakeError(
