@@ -3,9 +3,16 @@
 import os
 
 from bioreactor_lake.catalog import LakeCatalog
-from bioreactor_lake.hooks import CheckpointHooks, HistoryHooks, LineageHooks, RunHooks, TableStatistics
+from bioreactor_lake.hooks import (
+    CheckpointHooks,
+    HistoryHooks,
+    LineageHooks,
+    QualityResultsHooks,
+    RunHooks,
+    TableStatistics,
+)
 
-HOOKS = (RunHooks(), CheckpointHooks(), LineageHooks(), HistoryHooks(), TableStatistics())
+HOOKS = (RunHooks(), CheckpointHooks(), LineageHooks(), HistoryHooks(), QualityResultsHooks(), TableStatistics())
 DATA_CATALOG_CLASS = LakeCatalog
 
 CONFIG_LOADER_ARGS = {

@@ -3,7 +3,16 @@
 from bioreactor_lake.hooks.checkpoints import CheckpointHooks
 from bioreactor_lake.hooks.history import HistoryHooks
 from bioreactor_lake.hooks.lineage import LineageHooks
+from bioreactor_lake.hooks.quality_results import QualityResultsHooks
 from bioreactor_lake.hooks.run import RunHooks, refused
 from bioreactor_lake.hooks.statistics import TableStatistics
 
-__all__ = ["CheckpointHooks", "HistoryHooks", "LineageHooks", "RunHooks", "TableStatistics", "refused"]
+__all__ = [
+    "CheckpointHooks",
+    "HistoryHooks",
+    "LineageHooks",
+    "QualityResultsHooks",
+    "RunHooks",
+    "TableStatistics",
+    "refused",
+]
