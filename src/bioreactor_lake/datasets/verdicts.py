@@ -143,6 +143,22 @@ def remember(
         _append(backend, "results", results, _RESULTS)
 
 
+def are_known(backend: Any, table: str, verdicts: Sequence[Verdict], only: Sequence[str]) -> bool:
+    """Whether some expectations of a table fail now if they did when they were last asked.
+
+    Args:
+        backend: The warehouse, after `ensure`.
+        table: Schema and name.
+        verdicts: What was found.
+        only: The expectations that were asked; each is about the table.
+    """
+    rows = backend.raw_sql(_select(f"table_name = {literal(table)}")).fetchall()
+    failed = {
+        (one.expectation, one.is_unanswered) for one in (Failing(*row) for row in rows) if one.expectation in only
+    }
+    return failed == {(one.expectation_id, bool(one.error)) for one in verdicts if not one.success}
+
+
 def find_failing(backend: Any, tables: Sequence[str]) -> list[Failing]:
     """What fails of tables of the warehouse as they are now; verdicts about an earlier state are passed over.
 
@@ -180,17 +196,23 @@ def find_failing_expected(backend: Any, mart: str) -> list[Failing]:
     return [Failing(*row) for row in rows]
 
 
-def forget_tables(backend: Any, kept: Sequence[str]) -> None:
-    """Drop what is kept of tables that nothing is expected of any more.
+def forget_tables(backend: Any, kept: Sequence[str]) -> bool:
+    """Drop what is kept of tables that nothing is expected of any more; whether there was any.
 
     Args:
         backend: The warehouse.
         kept: Schema and name of those that have a suite.
     """
-    if is_there(backend):
-        among = f"[{', '.join(map(literal, kept))}]::VARCHAR[]"
-        for name in ("checked", "failing"):
-            backend.raw_sql(f"DELETE FROM quality.{name} WHERE NOT list_contains({among}, table_name)")
+    if not is_there(backend):
+        return False
+    among = f"[{', '.join(map(literal, kept))}]::VARCHAR[]"
+    deleted = 0
+    for name in ("checked", "failing"):
+        (count,) = backend.raw_sql(
+            f"DELETE FROM quality.{name} WHERE NOT list_contains({among}, table_name)"
+        ).fetchone()
+        deleted += count
+    return deleted > 0
 
 
 def failing_tables(backend: Any) -> list[str]:

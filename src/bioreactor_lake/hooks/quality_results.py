@@ -62,10 +62,11 @@ def _publish(run: Run, error: BaseException | None, catalog: Any, project: Path)
     from bioreactor_lake.datasets.marts import MartDataset
     from bioreactor_lake.datasets.quality_mart import publish_results
 
+    has_published = any(one.batches != 0 for one in run.writes if one.table.startswith("marts."))
+    if not run.has_results and not has_published:
+        return
     mart = find_published(run)
-    if mart is None and any(
-        not one.success and one.severity != "warn" for found in run.checks.values() for one in found
-    ):
+    if mart is None and error is not None:
         # What stopped the run before its marts is what has to be seen; a server that was never started has no reader.
         marts = (catalog[name] for name in catalog.filter(by_type=MartDataset))
         mart = next((one for one in marts if one.database.is_made), None)

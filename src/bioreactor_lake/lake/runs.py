@@ -106,6 +106,7 @@ class Run:
         held: Batches that were not published, each with the reasons.
         failing_tables: Tables that fail an error as a whole, which holds no batch, each with the reasons.
         checks: What was checked of tables, by schema and name.
+        has_results: Whether any of it is news: of data or suites that were not checked before, or another verdict.
         checkpoints: What checks a mart in the transaction that publishes it; None where there are no suites.
         when_ended: What to do when the run has ended, with the error that ended it, while its warehouse is open.
     """
@@ -124,6 +125,7 @@ class Run:
     held: dict[str, tuple[str, ...]] = field(default_factory=dict)
     failing_tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     checks: dict[str, tuple[CheckReport, ...]] = field(default_factory=dict)
+    has_results: bool = False
     checkpoints: Any = None
     when_ended: list[Callable[[BaseException | None], None]] = field(default_factory=list)
 
