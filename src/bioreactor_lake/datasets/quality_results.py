@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
 from bioreactor_lake.datasets import relation_catalog
-from bioreactor_lake.quality.verdicts import FAILED, PASSED, UNANSWERED
+from bioreactor_lake.datasets.verdict_rows import describe_results
+from bioreactor_lake.quality.verdicts import FAILED, PASSED, UNANSWERED, Verdict
 from bioreactor_lake.sql import storable
 
 _KEPT = (
@@ -40,7 +41,7 @@ class Result:
         rows: Rows that were looked at.
         failing_rows: Rows that fail.
         samples: A few of them.
-        batches: Batches that were asked about, 1 for a table; None of one batch.
+        batches: Batches that were asked about, 0 where it is about the table; None of one batch.
         failing_batches: Batches of them that failed; None of one batch.
         suite_version: The suite's fingerprint.
     """
@@ -75,24 +76,24 @@ def read_results(backend: Any, condition: str) -> list[Result]:
         condition: Of which, as SQL after `FROM quality.results`.
     """
     found = backend.raw_sql(
-        f"SELECT {', '.join(_KEPT)} FROM quality.results {condition} ORDER BY checked_at"
+        f"SELECT {', '.join(_KEPT)} FROM quality.results {condition} ORDER BY checked_at, rowid"
     ).fetchall()
-    wholes: dict[tuple[str, ...], Result] = {}
-    batches: dict[tuple[str, ...], Result] = {}
-    of_tables: dict[tuple[str, ...], Result] = {}
-    for values in found:
-        one = _read(dict(zip(_KEPT, values, strict=True)))
-        key = one.run_id, one.table, one.expectation
-        if one.batches is not None:
-            # A mart is published again without what failed in it.
-            if key not in wholes or one.verdict != PASSED or wholes[key].verdict == PASSED:
-                wholes[key] = one
-        elif one.batch:
-            batches[*key, one.batch] = one
-        else:
-            of_tables[key] = one
-    told = [_tell(one, of_tables.get(key)) for key, one in wholes.items()]
-    return [*told, *batches.values()]
+    return _put_together(_read(dict(zip(_KEPT, values, strict=True))) for values in found)
+
+
+def collect_results(verdicts: Sequence[Verdict], names: Mapping[str, str], at: datetime) -> list[Result]:
+    """Verdicts that are kept nowhere, as `read_results` gives those that are.
+
+    Args:
+        verdicts: The verdicts.
+        names: Schema and name of each table, as the catalog names it.
+        at: When they were found, UTC.
+    """
+    by_table: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_table.setdefault(names.get(verdict.table, verdict.table), []).append(verdict)
+    kept = [row for table, found in by_table.items() for row in describe_results("", table, found, {}, "")]
+    return _put_together(_read({**dict.fromkeys(_KEPT), **row, "checked_at": at}) for row in kept)
 
 
 def find_results_now(backend: Any) -> list[Result]:
@@ -135,6 +136,25 @@ def find_failures_now(backend: Any) -> list[tuple[str, str, str]]:
         "OR EXISTS (FROM lake_state.held AS h WHERE h.batch_id = f.batch_id))"
     ).fetchall()
     return [(table, expectation, batch) for table, expectation, batch in found]
+
+
+def _put_together(found: Iterable[Result]) -> list[Result]:
+    """Each expectation as a whole, then the batches that failed; in the order in which they were found."""
+    wholes: dict[tuple[str, ...], Result] = {}
+    batches: dict[tuple[str, ...], Result] = {}
+    of_tables: dict[tuple[str, ...], Result] = {}
+    for one in found:
+        key = one.run_id, one.table, one.expectation
+        if one.batches is not None:
+            # A mart is published again without what failed in it.
+            if key not in wholes or one.verdict != PASSED or wholes[key].verdict == PASSED:
+                wholes[key] = one
+        elif one.batch:
+            batches[*key, one.batch] = one
+        else:
+            of_tables[key] = one
+    told = [_tell(one, of_tables.get(key)) for key, one in wholes.items()]
+    return [*told, *batches.values()]
 
 
 def _read(row: Mapping[str, Any]) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline.node import Node
 
 from bioreactor_lake.lake.runs import Run, current_run
+from bioreactor_lake.lineage.redaction import find_secrets, redact_nested
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +23,18 @@ class QualityResultsHooks:
 
     def __init__(self) -> None:
         self._project = Path()
+        self._credentials: Any = None
         self._catalog: Any = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember where the project is."""
         self._project = Path(context.project_path)
+
+    @hook_impl
+    def after_catalog_created(self, conf_creds: dict[str, Any]) -> None:
+        """Remember what is secret."""
+        self._credentials = conf_creds
 
     @hook_impl
     def before_pipeline_run(self, catalog: DataCatalog) -> None:
@@ -37,27 +45,47 @@ class QualityResultsHooks:
     def before_node_run(self, node: Node) -> None:
         """With the first node, wait for the end of the run."""
         run, catalog = current_run(), self._catalog
-        if run is None or catalog is None:
+        if run is not None and catalog is not None:
+            self._catalog = None
+            run.when_ended.append(lambda error: self._tell(run, error, catalog))
+
+    def _tell(self, run: Run, error: BaseException | None, catalog: Any) -> None:
+        from bioreactor_lake.datasets.attempts import is_interrupted
+
+        if is_interrupted(error):
             return
-        self._catalog = None
-        project = self._project
-        run.when_ended.append(lambda error: _tell(run, error, catalog, project))
+        for tell in (_publish, self._write_page):
+            try:
+                tell(run, error, catalog)
+            except Exception as fault:
+                logger.warning("The results of checks are not told everywhere: %s: %s", type(fault).__name__, fault)
+                logger.debug("What happened to the results of checks", exc_info=True)
+
+    def _write_page(self, run: Run, error: BaseException | None, catalog: Any) -> None:
+        """Write the page of a run that has news, or that holds something."""
+        settings = catalog.load("params:quality_report")
+        if not settings["folder"] or not (run.has_results or run.held or run.failing_tables):
+            return
+        from bioreactor_lake.datasets import MANIFEST, verdicts, warehouse
+        from bioreactor_lake.datasets.attempts import explain
+        from bioreactor_lake.datasets.quality_report import describe_run
+        from bioreactor_lake.datasets.report_files import keep_page
+        from bioreactor_lake.quality.page import render
+
+        backend = warehouse.writable(catalog[MANIFEST].warehouse_config)
+        if backend is None or not verdicts.is_there(backend):
+            return
+        sentence = None
+        if error is not None:
+            secrets = find_secrets(os.environ, self._credentials)
+            sentence = redact_nested(" ".join(explain(error).split()), secrets)
+        text = render(describe_run(backend, run, sentence))
+        path = keep_page(self._project / settings["folder"], run.run_id, text, keep=settings["keep"])
+        run.notices.append(f"What was checked: {_shorten(path)}")
 
 
-def _tell(run: Run, error: BaseException | None, catalog: Any, project: Path) -> None:
-    from bioreactor_lake.datasets.attempts import is_interrupted
-
-    if is_interrupted(error):
-        return
-    for act in (_publish,):
-        try:
-            act(run, error, catalog, project)
-        except Exception as fault:
-            logger.warning("The results of checks are not told everywhere: %s: %s", type(fault).__name__, fault)
-            logger.debug("What happened to the results of checks", exc_info=True)
-
-
-def _publish(run: Run, error: BaseException | None, catalog: Any, project: Path) -> None:
+def _publish(run: Run, error: BaseException | None, catalog: Any) -> None:
+    """Add what was found to the database of the marts, if there is any news for it."""
     from bioreactor_lake.datasets.history_mart import find_published
     from bioreactor_lake.datasets.marts import MartDataset
     from bioreactor_lake.datasets.quality_mart import publish_results
@@ -72,3 +100,7 @@ def _publish(run: Run, error: BaseException | None, catalog: Any, project: Path)
         mart = next((one for one in marts if one.database.is_made), None)
     if mart is not None:
         publish_results(mart)
+
+
+def _shorten(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -2,7 +2,8 @@
 
 Grain: one row per run and expectation that it asked, without a batch, and one for each batch that failed it. Rows are
 only ever added. `is_current` is what is so now: of an expectation the newest row, of a batch the newest failure as long
-as it lasts.
+as it lasts. An expectation may have passed for the batches that it was last asked of while others still fail it:
+`fails_now` is what to count.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bioreactor_lake.sql import literal, quote
 MART = "marts.mart_data_quality"
 DESCRIPTION = "One row per run and expectation, and one per batch that failed it; is_current is what is so now"
 
+_FAILS_NOW = "is_current AND verdict <> 'passed' AND (batch_id IS NOT NULL OR batches = 0)"
 COLUMNS: dict[str, tuple[str, str]] = {
     "run_id": ("text", "The run that asked, a UUIDv7, which sorts by start"),
     "checked_at": ("timestamp with time zone", "When it asked"),
@@ -38,11 +40,16 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "rows": ("bigint", "Rows that were looked at; null where it counts none"),
     "failing_rows": ("bigint", "Rows that fail; null where it is not about rows"),
     "samples": ("jsonb", "A few of the rows that fail; null where none do"),
-    "batches": ("bigint", "Batches that were asked about, 1 for a table; null in the row of a batch"),
+    "batches": ("bigint", "Batches that were asked about, 0 where it is about the table; null in the row of a batch"),
     "failing_batches": ("bigint", "Batches of them that failed; null in the row of a batch"),
     "suite_version": ("text", "Changes with what the suite expects"),
     "is_current": ("boolean", "Whether it is so now: the newest row of an expectation, a failure that lasts"),
+    "fails_now": (
+        f"boolean GENERATED ALWAYS AS ({_FAILS_NOW}) STORED",
+        "Whether a batch, or a table as a whole, fails it now",
+    ),
 }
+_KEPT_BY_POSTGRES = ("is_current", "fails_now")
 # Postgres before 15 takes two nulls for different.
 _ABOUT = "table_name, expectation, coalesce(batch_id, '')"
 _SAME = (
@@ -125,7 +132,7 @@ def append(connection: psycopg.Connection[Any], rows: Sequence[Mapping[str, Any]
         connection: The transaction, after `ensure`.
         rows: Values by column, at most one per key; those that a row lacks are null in it.
     """
-    names = [name for name in COLUMNS if name != "is_current"]
+    names = [name for name in COLUMNS if name not in _KEPT_BY_POSTGRES]
     listed, same = ", ".join(map(quote, names)), _SAME.format
     connection.execute(
         f"WITH added AS (INSERT INTO {MART} ({listed}, is_current) SELECT {listed}, NOT EXISTS (SELECT FROM {MART} "
