@@ -100,6 +100,9 @@ def test_a_page_says_what_is_held_why_and_what_to_do(lake: Lake) -> None:
     assert "1 batch is held" in document.text
     carried = r"5 of 15 rows fail \S+ \(value\)\. Found \d{4}-\d\d-\d\d \d\d:\d\d UTC, carried over\."
     assert re.search(carried, document.text)
+    count = len(pages(lake))
+    assert lake.run().notices[-1].endswith("latest.html")  # there is no news
+    assert len(pages(lake)) == count
     put(lake, 2)
     put(lake, 3, ph=6.0)
     document = page_of(lake, lake.run())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +17,12 @@ from bioreactor_lake.quality.verdicts import PASSED, UNANSWERED, WARN, Verdict
 
 _HELD = 100
 _FAILING = 10
+
+
+def state_of(run: Run, error: str | None) -> str:
+    """What a run holds and what stands in its way, in a word: two runs without news have the same page if it is."""
+    said = json.dumps([run.held, run.failing_tables, error], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def describe_run(backend: Any, run: Run, error: str | None) -> Page:
@@ -53,6 +61,7 @@ def describe_run(backend: Any, run: Run, error: str | None) -> Page:
         held_count=len(run.held),
         problems=problems,
         made_at=now,
+        state=state_of(run, error),
     )
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 LATEST = "latest.html"
+_HEAD = 1_000
 _OF_A_RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.html")
 
 
@@ -23,6 +24,15 @@ def write_page(path: Path, text: str) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def is_latest(folder: Path, state: str) -> bool:
+    """Whether the newest page is about a state."""
+    try:
+        with (folder / LATEST).open(encoding="utf-8") as page:
+            return f'name="lake-state" content="{state}"' in page.read(_HEAD)
+    except (OSError, ValueError):
+        return False
 
 
 def keep_page(folder: Path, run_id: str, text: str, *, keep: int) -> Path:

@@ -62,25 +62,29 @@ class QualityResultsHooks:
                 logger.debug("What happened to the results of checks", exc_info=True)
 
     def _write_page(self, run: Run, error: BaseException | None, catalog: Any) -> None:
-        """Write the page of a run that has news, or that holds something."""
+        """Write the page of a run that has news, or that holds other things than the one before."""
         settings = catalog.load("params:quality_report")
         if not settings["folder"] or not (run.has_results or run.held or run.failing_tables):
             return
         from bioreactor_lake.datasets import MANIFEST, verdicts, warehouse
         from bioreactor_lake.datasets.attempts import explain
-        from bioreactor_lake.datasets.quality_report import describe_run
-        from bioreactor_lake.datasets.report_files import keep_page
-        from bioreactor_lake.quality.page import render
+        from bioreactor_lake.datasets.quality_report import describe_run, state_of
+        from bioreactor_lake.datasets.report_files import LATEST, is_latest, keep_page
 
-        backend = warehouse.writable(catalog[MANIFEST].warehouse_config)
-        if backend is None or not verdicts.is_there(backend):
-            return
-        sentence = None
+        folder, sentence = self._project / settings["folder"], None
         if error is not None:
             secrets = find_secrets(os.environ, self._credentials)
             sentence = redact_nested(" ".join(explain(error).split()), secrets)
-        text = render(describe_run(backend, run, sentence))
-        path = keep_page(self._project / settings["folder"], run.run_id, text, keep=settings["keep"])
+        backend = warehouse.writable(catalog[MANIFEST].warehouse_config)
+        if not run.has_results and is_latest(folder, state_of(run, sentence)):
+            path = folder / LATEST
+        elif backend is not None and verdicts.is_there(backend):
+            from bioreactor_lake.quality.page import render
+
+            text = render(describe_run(backend, run, sentence))
+            path = keep_page(folder, run.run_id, text, keep=settings["keep"])
+        else:
+            return
         run.notices.append(f"What was checked: {_shorten(path)}")
 
 

@@ -154,6 +154,7 @@ class Page:
         held_count: How many there are.
         problems: What fails beside batches, in sentences.
         made_at: When the page was made, UTC.
+        state: What is held and stands in the way, in a word that programs compare.
     """
 
     title: str
@@ -166,6 +167,7 @@ class Page:
     held_count: int = 0
     problems: Sequence[str] = ()
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    state: str = ""
 
     @property
     def counts(self) -> list[tuple[str, str, str]]:
