@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bioreactor_lake.quality.suite import Suite
     from bioreactor_lake.quality.verdicts import Verdict
 
-_EXIT_CODES = {None: 0, "warn": 0, "error": 3, "fatal": 1}
+EXIT_CODES = {None: 0, "warn": 0, "error": 3, "fatal": 1}
+"""By the gravest severity that failed."""
 
 
 @click.command()
@@ -57,7 +58,7 @@ def check(
         print_verdicts(verdicts)
     for notice in missing:
         click.secho(notice, err=True, fg="yellow")
-    sys.exit(_EXIT_CODES[worst])
+    sys.exit(EXIT_CODES[worst])
 
 
 def _ask(
