@@ -49,7 +49,8 @@ def refuse_without_great_expectations() -> None:
 
     if find_spec("great_expectations") is None or find_spec("psycopg2") is None:
         raise LakeError(
-            "Great Expectations is not installed.", next_step="Install it with: pip install 'bioreactor-lake[gx]'"
+            "Great Expectations is not installed.",
+            next_step="pip install 'bioreactor-lake[gx]', or: pip install --require-hashes -r requirements-dev.lock",
         )
 
 
