@@ -38,7 +38,7 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra alerts --extra explore --extra s3 pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra explore --extra s3 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--no-header --extra alerts --extra explore --extra s3 --extra gx --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

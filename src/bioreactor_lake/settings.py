@@ -9,6 +9,7 @@ from bioreactor_lake.hooks import (
     HistoryHooks,
     LineageHooks,
     LogHooks,
+    QualityResultsHooks,
     RunHooks,
     TableStatistics,
 )
@@ -18,6 +19,7 @@ HOOKS = (
     CheckpointHooks(),
     LineageHooks(),
     HistoryHooks(),
+    QualityResultsHooks(),
     TableStatistics(),
     AlertHooks(),
     LogHooks(),

@@ -223,6 +223,7 @@ def environment_of(lake: Lake) -> dict[str, str]:
         "BIOREACTOR_LAKE_RAW": str(lake.raw),
         "BIOREACTOR_LAKE_WAREHOUSE": str(lake.warehouse),
         "BIOREACTOR_LAKE_POSTGRES_URL": lake.database,
+        "BIOREACTOR_LAKE_REPORTS": str(lake.folder / "reports"),
     }
 
 

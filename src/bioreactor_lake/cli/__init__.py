@@ -7,6 +7,7 @@ from bioreactor_lake.cli.backfill import backfill
 from bioreactor_lake.cli.backup import backup, restore
 from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
+from bioreactor_lake.cli.data_docs import data_docs
 from bioreactor_lake.cli.freshness import freshness
 from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
@@ -36,6 +37,7 @@ lake.add_command(backfill)
 lake.add_command(backup)
 lake.add_command(check)
 lake.add_command(compact)
+lake.add_command(data_docs)
 lake.add_command(freshness)
 lake.add_command(lineage)
 lake.add_command(plan)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -15,37 +16,55 @@ if TYPE_CHECKING:
     from bioreactor_lake.quality.suite import Suite
     from bioreactor_lake.quality.verdicts import Verdict
 
-_EXIT_CODES = {None: 0, "warn": 0, "error": 3, "fatal": 1}
+EXIT_CODES = {None: 0, "warn": 0, "error": 3, "fatal": 1}
+"""By the gravest severity that failed."""
 
 
 @click.command()
 @click.argument("tables", nargs=-1, metavar="[TABLE]...")
 @click.option("--batch", "batches", multiple=True, metavar="ID", help="Only this batch; may be given several times.")
 @click.option("--format", "as_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it into a page as well."
+)
 @env_option
-def check(tables: tuple[str, ...], batches: tuple[str, ...], as_format: str, env: str | None) -> None:
+def check(
+    tables: tuple[str, ...], batches: tuple[str, ...], as_format: str, html: Path | None, env: str | None
+) -> None:
     """Check tables against their suites, as they are now; all that have one where none is named.
 
-    What is expected of a table stands in conf/base/suites. Nothing is written, held or released. Exit codes: 0 all is
-    as expected or warned of, 3 an `error` failed, 1 a `fatal` one did or a table cannot be read, 2 usage, 4 the
-    warehouse was locked for too long.
+    What is expected of a table stands in conf/base/suites. Nothing is written to the lake, held or released. Exit
+    codes: 0 all is as expected or warned of, 3 an `error` failed, 1 a `fatal` one did or a table cannot be read,
+    2 usage, 4 the warehouse was locked for too long.
     """
     from bioreactor_lake.cli.checked import print_verdicts
+    from bioreactor_lake.quality.verdicts import WARN, worst_failure
 
-    verdicts, missing = _ask(tables, batches, env)
+    verdicts, missing, names = _ask(tables, batches, env)
+    worst = worst_failure(verdicts)
+    if html is not None:
+        from bioreactor_lake.datasets.quality_report import describe_verdicts
+        from bioreactor_lake.datasets.report_files import write_page
+        from bioreactor_lake.quality.page import render
+
+        page = describe_verdicts(verdicts, names, failed=worst not in (None, WARN))
+        try:
+            write_page(html, render(page))
+        except OSError as error:
+            raise click.ClickException(f"{html} cannot be written: {error.strerror}.") from error
     if as_format == "json":
         click.echo(json.dumps([asdict(verdict) for verdict in verdicts], indent=2, default=str))
     else:
         print_verdicts(verdicts)
     for notice in missing:
         click.secho(notice, err=True, fg="yellow")
-    from bioreactor_lake.quality.verdicts import worst_failure
-
-    sys.exit(_EXIT_CODES[worst_failure(verdicts)])
+    sys.exit(EXIT_CODES[worst])
 
 
-def _ask(tables: tuple[str, ...], batches: tuple[str, ...], env: str | None) -> tuple[list[Verdict], list[str]]:
-    """The verdicts, and what could not be asked because it is not there yet."""
+def _ask(
+    tables: tuple[str, ...], batches: tuple[str, ...], env: str | None
+) -> tuple[list[Verdict], list[str], dict[str, str]]:
+    """The verdicts, what could not be asked because it is not there yet, and the qualified names of tables."""
     from kedro.framework.project import pipelines
 
     from bioreactor_lake.cli.session import open_context
@@ -60,7 +79,8 @@ def _ask(tables: tuple[str, ...], batches: tuple[str, ...], env: str | None) -> 
         catalog = context.catalog
         known = CheckedTables(catalog, pipelines["__default__"])
         settings = QualitySettings.load(context.config_loader, [*known], [MANIFEST])
-        suites = _choose(settings.suites, tables, {catalog[name].qualified_name: name for name in known})
+        names = {name: catalog[name].qualified_name for name in known}
+        suites = _choose(settings.suites, tables, {qualified: name for name, qualified in names.items()})
         if batches:
             confirm_batches(catalog[MANIFEST], batches)
         verdicts: list[Verdict] = []
@@ -83,7 +103,7 @@ def _ask(tables: tuple[str, ...], batches: tuple[str, ...], env: str | None) -> 
             )
         if missing and len(missing) == len(suites):
             raise missing[0]
-        return verdicts, [error.what for error in missing]
+        return verdicts, [error.what for error in missing], names
 
 
 def _choose(suites: Mapping[str, Suite], tables: tuple[str, ...], names: Mapping[str, str]) -> list[Suite]:

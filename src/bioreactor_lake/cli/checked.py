@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from bioreactor_lake.cli.console import open_console
+from bioreactor_lake.quality.spelling import spell, spell_rows
 
 if TYPE_CHECKING:
     from bioreactor_lake.quality.verdicts import Verdict
@@ -62,9 +63,9 @@ def _observed(group: Sequence[Verdict]) -> str:
     if group[0].rows is not None and group[0].failing_rows is not None:
         failing, rows = (sum(getattr(one, name) or 0 for one in group) for name in ("failing_rows", "rows"))
         named = sorted({str(name) for one in group if isinstance(one.observed, list) for name in one.observed})
-        of = f"{failing:,} of {rows:,} rows" if failing else f"{rows:,} rows"
+        of = spell_rows(failing, rows)
         return f"{_short(', '.join(named))} ({of})" if named else of
-    return _spell(group[0].observed) if len(group) == 1 else ""
+    return spell(group[0].observed) if len(group) == 1 else ""
 
 
 def _print_failures(failed: Sequence[Verdict]) -> None:
@@ -75,19 +76,9 @@ def _print_failures(failed: Sequence[Verdict]) -> None:
         about = "table" if verdict.batch is None else verdict.batch
         click.echo(f"  {about}: {verdict.error or _observed([verdict])}")
         for sample in verdict.samples:
-            click.echo(f"    {_spell(sample)}")
+            click.echo(f"    {spell(sample)}")
     if len(failed) > _SHOWN:
         click.echo(f"  and {len(failed) - _SHOWN:,} more")
-
-
-def _spell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_spell(part)}" for name, part in value.items() if part is not None)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_spell, value)) + "]"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _short(text: str) -> str:

@@ -65,17 +65,21 @@ class Checkpoints:
             batches = [batch for batch in unchecked if batch != verdicts.TABLE]
             found = self._ask(backend, dataset, suite, None if is_all else batches)
             verdicts.remember(backend, table, unchecked, version, found, run_id=run.run_id, forget_others=True)
+            run.has_results = True
             self._tell(table, found, run)
         elif (of_the_clock := _of_the_clock(suite)).expectations:
             found = self._ask(backend, dataset, of_the_clock, None)
             only = [one.id for one in of_the_clock.expectations]
-            verdicts.remember(backend, table, {}, version, found, run_id=run.run_id, only=only)
+            if not verdicts.are_known(backend, table, found, only):
+                verdicts.remember(backend, table, {}, version, found, run_id=run.run_id, only=only)
+                run.has_results = True
             self._tell(table, found, run)
         self._judge(backend, [table], run)
 
-    def forget_others(self) -> None:
+    def forget_others(self, run: Run) -> None:
         """Drop what is kept of tables that have no suite any more: nobody could mend what nobody asks for."""
-        verdicts.forget_tables(self.catalog[MANIFEST].connection, self.tables)
+        if verdicts.forget_tables(self.catalog[MANIFEST].connection, self.tables):
+            run.has_results = True
 
     def refuse_to_build_on(self, names: Sequence[str], run: Run) -> None:
         """Stop where a table that something is to be built on fails what nothing may be built on.
@@ -136,6 +140,7 @@ class Checkpoints:
         about = {batch: print_ for batch, print_ in expected.items() if batch not in held}
         about[verdicts.TABLE] = verdicts.TABLE
         verdicts.remember(backend, mart, about, self._version(suite), found, run_id=run.run_id)
+        run.has_results = True
         self._tell(mart, found, run)
         failures = [one for one in found if not one.success and one.severity != WARN]
         if stopping := [one for one in failures if one.stops]:

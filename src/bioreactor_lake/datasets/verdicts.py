@@ -2,19 +2,20 @@
 
 `quality.checked` has for each table and batch the fingerprint and the suite that it was last checked with, so that a
 check is made again only where one of them is another; `quality.failing` what fails of it. Both are replaced batch by
-batch. `quality.results` is appended to: every failure, and for each expectation how many batches met it.
+batch. `quality.results` is appended to: every failure, and for each expectation how many batches it was asked of.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bioreactor_lake.datasets import holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.json_rows import query_rows
+from bioreactor_lake.datasets.verdict_rows import TABLE as TABLE
+from bioreactor_lake.datasets.verdict_rows import describe_checked, describe_failure, describe_results
+from bioreactor_lake.datasets.verdict_rows import say as say
 from bioreactor_lake.quality.verdicts import FATAL, WARN, Verdict
 from bioreactor_lake.sql import literal
 
@@ -27,9 +28,6 @@ _RESULTS = {
     "success": "BOOLEAN", "observed": "VARCHAR", "rows": "BIGINT", "failing_rows": "BIGINT", "samples": "VARCHAR",
     "batches": "BIGINT", "failing_batches": "BIGINT",
 }  # fmt: skip
-
-TABLE = ""
-"""The batch of a verdict that is about a table."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +129,9 @@ def remember(
         forget_others: Whether to drop what is kept of batches that the last `find_unchecked` did not find.
     """
     failures = [one for one in verdicts if not one.success]
-    checked = [_about(table, batch, fingerprint, suite) for batch, fingerprint in fingerprints.items()]
-    failing = [_failing(table, one, fingerprints, suite) for one in failures]
-    results = [_result(run_id, one, _failing(table, one, fingerprints, suite)) for one in failures]
-    results += _summaries(run_id, table, suite, verdicts)
+    checked = [describe_checked(table, batch, fingerprint, suite) for batch, fingerprint in fingerprints.items()]
+    failing = [describe_failure(table, one, fingerprints, suite) for one in failures]
+    results = describe_results(run_id, table, verdicts, fingerprints, suite)
     batches = f"[{', '.join(map(literal, fingerprints))}]::VARCHAR[]"
     with warehouse.transaction(backend):
         gone = " OR (batch_id <> '' AND batch_id NOT IN (SELECT batch_id FROM held_now))" if forget_others else ""
@@ -146,6 +143,22 @@ def remember(
             )
             _append(backend, name, rows, kinds)
         _append(backend, "results", results, _RESULTS)
+
+
+def are_known(backend: Any, table: str, verdicts: Sequence[Verdict], only: Sequence[str]) -> bool:
+    """Whether some expectations of a table fail now if they did when they were last asked.
+
+    Args:
+        backend: The warehouse, after `ensure`.
+        table: Schema and name.
+        verdicts: What was found.
+        only: The expectations that were asked; each is about the table.
+    """
+    rows = backend.raw_sql(_select(f"table_name = {literal(table)}")).fetchall()
+    failed = {
+        (one.expectation, one.is_unanswered) for one in (Failing(*row) for row in rows) if one.expectation in only
+    }
+    return failed == {(one.expectation_id, bool(one.error)) for one in verdicts if not one.success}
 
 
 def find_failing(backend: Any, tables: Sequence[str]) -> list[Failing]:
@@ -185,17 +198,23 @@ def find_failing_expected(backend: Any, mart: str) -> list[Failing]:
     return [Failing(*row) for row in rows]
 
 
-def forget_tables(backend: Any, kept: Iterable[str]) -> None:
-    """Drop what is kept of tables that nothing is expected of any more.
+def forget_tables(backend: Any, kept: Collection[str]) -> bool:
+    """Drop what is kept of tables that nothing is expected of any more; whether there was any.
 
     Args:
         backend: The warehouse.
         kept: Schema and name of those that have a suite.
     """
-    if is_there(backend):
-        among = f"[{', '.join(map(literal, kept))}]::VARCHAR[]"
-        for name in ("checked", "failing"):
-            backend.raw_sql(f"DELETE FROM quality.{name} WHERE NOT list_contains({among}, table_name)")
+    if not is_there(backend):
+        return False
+    among = f"[{', '.join(map(literal, kept))}]::VARCHAR[]"
+    deleted = 0
+    for name in ("checked", "failing"):
+        (count,) = backend.raw_sql(
+            f"DELETE FROM quality.{name} WHERE NOT list_contains({among}, table_name)"
+        ).fetchone()
+        deleted += count
+    return deleted > 0
 
 
 def failing_tables(backend: Any) -> list[str]:
@@ -209,88 +228,9 @@ def failing_tables(backend: Any) -> list[str]:
     return [name for (name,) in rows]
 
 
-def say(verdict: Verdict, *, quote: bool = True) -> str:
-    """A failure in a sentence, without values but for those that an error may hold.
-
-    Args:
-        verdict: The failure.
-        quote: Whether to say why it could not be checked, if so.
-
-    >>> say(Verdict("s", "ph", "expect_column_values_to_be_between", {"column": "value"}, "t", "B-1", "error", False,
-    ...             rows=10, failing_rows=2))
-    'ph: 2 of 10 rows fail expect_column_values_to_be_between (value)'
-    """
-    columns = [str(verdict.kwargs[key]) for key in ("column", "column_A", "column_B") if key in verdict.kwargs]
-    columns += [str(name) for name in verdict.kwargs.get("column_list", ())]
-    what = f"{verdict.type} ({', '.join(columns)})" if columns else verdict.type
-    if verdict.error:
-        return f"{verdict.expectation_id}: {what} could not be checked" + (f": {verdict.error}" if quote else "")
-    if verdict.failing_rows is not None and verdict.rows is not None:
-        return f"{verdict.expectation_id}: {verdict.failing_rows:,} of {verdict.rows:,} rows fail {what}"
-    return f"{verdict.expectation_id}: {what} is not met"
-
-
 def _select(condition: str) -> str:
     columns = "table_name, batch_id, fingerprint, expectation, severity, sentence, is_unanswered"
     return f"SELECT {columns} FROM quality.failing WHERE {condition} ORDER BY batch_id, expectation"
-
-
-def _about(table: str, batch: str | None, fingerprint: str, suite: str) -> dict[str, Any]:
-    return {"table_name": table, "batch_id": batch or TABLE, "fingerprint": fingerprint, "suite": suite}
-
-
-def _failing(table: str, verdict: Verdict, fingerprints: Mapping[str, str], suite: str) -> dict[str, Any]:
-    batch = verdict.batch or TABLE
-    return {
-        **_about(table, batch, fingerprints.get(batch, TABLE), suite),
-        "expectation": verdict.expectation_id,
-        "severity": verdict.severity,
-        "sentence": say(verdict),
-        "is_unanswered": bool(verdict.error),
-    }
-
-
-def _result(run_id: str, verdict: Verdict, about: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **about,
-        "run_id": run_id,
-        "suite_name": verdict.suite,
-        "type": verdict.type,
-        "kwargs": _text(verdict.kwargs),
-        "success": verdict.success,
-        "observed": _text(verdict.observed),
-        "rows": verdict.rows,
-        "failing_rows": verdict.failing_rows,
-        "samples": _text(list(verdict.samples)) if verdict.samples else None,
-    }
-
-
-def _summaries(run_id: str, table: str, suite: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """For each expectation how many batches it was asked of, and how many of them failed."""
-    asked = Counter(one.expectation_id for one in verdicts)
-    failed = Counter(one.expectation_id for one in verdicts if not one.success)
-    first = {one.expectation_id: one for one in reversed(verdicts)}
-    return [
-        {
-            **_result(
-                run_id, one, {**_about(table, TABLE, TABLE, suite), "expectation": id_, "severity": one.severity}
-            ),
-            "success": not failed[id_],
-            "observed": _text(one.observed) if asked[id_] == 1 else None,
-            "rows": _sum(each.rows for each in verdicts if each.expectation_id == id_),
-            "failing_rows": _sum(each.failing_rows for each in verdicts if each.expectation_id == id_),
-            "samples": None,
-            "batches": asked[id_],
-            "failing_batches": failed[id_],
-        }
-        for id_, one in first.items()
-    ]
-
-
-def _sum(counts: Iterable[int | None]) -> int | None:
-    """The sum of what was counted; None where nothing was."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
 
 
 def _append(backend: Any, name: str, rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> None:
@@ -298,7 +238,3 @@ def _append(backend: Any, name: str, rows: Sequence[Mapping[str, Any]], kinds: M
         columns = ", ".join(kinds)
         values = query_rows(rows, kinds)
         backend.raw_sql(f"INSERT INTO quality.{name} SELECT {columns}, make_timestamp(epoch_us(now())) FROM ({values})")
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, default=str)

@@ -5,6 +5,7 @@ from bioreactor_lake.hooks.checkpoints import CheckpointHooks
 from bioreactor_lake.hooks.history import HistoryHooks
 from bioreactor_lake.hooks.lineage import LineageHooks
 from bioreactor_lake.hooks.logs import LogHooks
+from bioreactor_lake.hooks.quality_results import QualityResultsHooks
 from bioreactor_lake.hooks.run import RunHooks, refused
 from bioreactor_lake.hooks.statistics import TableStatistics
 
@@ -14,6 +15,7 @@ __all__ = [
     "HistoryHooks",
     "LineageHooks",
     "LogHooks",
+    "QualityResultsHooks",
     "RunHooks",
     "TableStatistics",
     "refused",

@@ -53,7 +53,7 @@ class CheckpointHooks:
         from bioreactor_lake.datasets.marts import MartDataset
 
         if any(isinstance(catalog.get(name), MartDataset) for name in node.outputs):
-            checkpoints.forget_others()
+            checkpoints.forget_others(run)
             for name in checkpoints.settings.suites:
                 self._check(name, run)
             run.checkpoints = checkpoints

@@ -125,6 +125,7 @@ class Run:
         killed: Runs before it that were killed, and could tell nobody.
         failing_tables: Tables that fail an error as a whole, which holds no batch, each with the reasons.
         checks: What was checked of tables, by schema and name.
+        has_results: Whether any of it is news: of data or suites that were not checked before, or another verdict.
         checkpoints: What checks a mart in the transaction that publishes it; None where there are no suites.
         node: The node under way, empty between two.
         node_began_at: When it began, as `time.perf_counter` counts.
@@ -150,6 +151,7 @@ class Run:
     killed: list[Finding] = field(default_factory=list)
     failing_tables: dict[str, tuple[str, ...]] = field(default_factory=dict)
     checks: dict[str, tuple[CheckReport, ...]] = field(default_factory=dict)
+    has_results: bool = False
     checkpoints: Any = None
     node: str = ""
     node_began_at: float | None = None

@@ -120,17 +120,21 @@ def _ask_every_equipment(subject: Subject, expectation: Expectation) -> Question
 
     def ask(measured: Answers) -> Answers:
         found = {row["name"] for row in fetch(subject.table.select(name=column).distinct())}
-        wanted = set(subject.equipment)
-        if not wanted and "other_table_name" in kwargs:
-            other = subject.other(kwargs["other_table_name"])
-            known = column_of(other, kwargs.get("other_column", kwargs["column"]), kwargs["other_table_name"])
-            wanted = {row["name"] for row in fetch(other.select(name=known).distinct())} - {None}
-        return {None: {"missing": sorted(wanted - found)}}
+        return {None: {"missing": sorted(find_wanted_equipment(subject, kwargs) - found)}}
 
     def judge(answers: Mapping[str, Any]) -> Judgement:
         return Judgement(not answers["missing"], {"missing": answers["missing"]})
 
     return Question(judge, ask=ask)
+
+
+def find_wanted_equipment(subject: Subject, kwargs: Mapping[str, Any]) -> set[str]:
+    """The equipment of `equipment.yml` or, where that names none, of the other table that the arguments name."""
+    if subject.equipment or "other_table_name" not in kwargs:
+        return set(subject.equipment)
+    other = subject.other(kwargs["other_table_name"])
+    known = column_of(other, kwargs.get("other_column", kwargs["column"]), kwargs["other_table_name"])
+    return {row["name"] for row in fetch(other.select(name=known).distinct())} - {None}
 
 
 def _ask_query(subject: Subject, expectation: Expectation) -> Question:

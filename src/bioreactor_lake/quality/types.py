@@ -36,3 +36,12 @@ TYPE_NAMES = tuple(_TESTS)
 def is_of_type(kind: dt.DataType, name: str) -> bool:
     """Whether a column's type is the one that a name means."""
     return _TESTS[name.upper()](kind)
+
+
+def names_of_type(name: str) -> tuple[str, ...]:
+    """All names that mean the same type.
+
+    >>> names_of_type("int4")
+    ('INTEGER', 'INT', 'INT32', 'INT4')
+    """
+    return next(names for names in _FAMILIES if name.upper() in names)

@@ -9,6 +9,8 @@ from typing import Any
 WARN, ERROR, FATAL = "warn", "error", "fatal"
 SEVERITIES = (WARN, ERROR, FATAL)
 """From the mildest: said, holds the batch, stops."""
+PASSED, FAILED, UNANSWERED = "passed", "failed", "unanswered"
+"""What becomes of an expectation; unanswered is what could not be found out."""
 
 
 @dataclass(frozen=True)
