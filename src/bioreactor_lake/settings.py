@@ -3,10 +3,12 @@
 import os
 
 from bioreactor_lake.catalog import LakeCatalog
+from bioreactor_lake.configuration import LakeConfigLoader
 from bioreactor_lake.hooks import CheckpointHooks, HistoryHooks, LineageHooks, RunHooks, TableStatistics
 
 HOOKS = (RunHooks(), CheckpointHooks(), LineageHooks(), HistoryHooks(), TableStatistics())
 DATA_CATALOG_CLASS = LakeCatalog
+CONFIG_LOADER_CLASS = LakeConfigLoader
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

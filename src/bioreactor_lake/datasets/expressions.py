@@ -11,6 +11,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from ibis.backends.sql.datatypes import DuckDBType
 
+from bioreactor_lake.lake.compiled import compile_sql
 from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.sql import literal, quote
 
@@ -27,7 +28,7 @@ def compile_typed(backend: Any, data: ir.Table) -> str:
     that it believes a column already has.
     """
     columns = [f"CAST({quote(name)} AS {spell_type(kind)}) AS {quote(name)}" for name, kind in data.schema().items()]
-    return f"SELECT {', '.join(columns)} FROM ({backend.compile(data)}) AS whole"
+    return f"SELECT {', '.join(columns)} FROM ({compile_sql(backend, data)}) AS whole"
 
 
 def schema_of(backend: Any, columns: Sequence[tuple[str, str]]) -> ibis.Schema:

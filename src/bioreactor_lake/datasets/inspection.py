@@ -20,8 +20,9 @@ from bioreactor_lake.datasets.known_logic import remembered
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
 from bioreactor_lake.datasets.relation_catalog import columns_of
 from bioreactor_lake.errors import LakeError, NothingToIngest
+from bioreactor_lake.lake.compiled import compile_sql
 from bioreactor_lake.raw_store import FoundFile, RawStore
-from bioreactor_lake.sql import literal
+from bioreactor_lake.sql import literal, quote
 
 Summarise = Callable[[ir.Table], ir.Table]
 
@@ -49,6 +50,8 @@ FACTS = {
 _KEPT_APART = ("location", "key", "settled", "path_column")
 # A file that was replaced while it was read is most often whole a moment later.
 _SECOND_LOOKS = 2
+# Stands in the SQL of a summary for the rows of the files that are read.
+_ROWS_OF_FILES = "rows of the files that are inspected"
 _KNOWN = ("schema_id", "rules_hash", "batch_ids", "rows_accepted", "rows_rejected", "ts_min", "ts_max", "reason")
 
 
@@ -190,20 +193,23 @@ class RawFolder:
             mark = self._mark(rules_hash, file.path)
             file.facts |= {"schema_id": schema_id, "rules_hash": mark, "reason": "it has no rows"}
         try:
-            self._read(summarise, keys, files)
+            self._read(summarise, schema, keys, files)
         except duckdb.Error as error:
             raise_unless_of_a_file(error)
             for file in files:
                 try:
-                    self._read(summarise, keys, [file])
+                    self._read(summarise, schema, keys, [file])
                 except duckdb.Error as error:
                     otherwise = f"its data cannot be read ({first_line(error)}): write or copy it again"
                     file.facts |= facts_of(error, otherwise)
 
-    def _read(self, summarise: Callable[[ir.Table], ir.Table], keys: tuple[str, ...], files: list[FoundFile]) -> None:
-        rows = self._backend.sql(self._select(files, keys))
+    def _read(self, summarise: Summarise, schema: Schema, keys: tuple[str, ...], files: list[FoundFile]) -> None:
+        rows = ibis.table(schema_of(self._backend, schema), name=_ROWS_OF_FILES)
         by_path = {file.path: file for file in files}
-        cursor = self._backend.raw_sql(self._backend.compile(summarise(rows)))
+        of_files = compile_sql(self._backend, summarise(rows)).replace(
+            quote(_ROWS_OF_FILES), f"({self._select(files, keys)})"
+        )
+        cursor = self._backend.raw_sql(of_files)
         names = [column[0] for column in cursor.description]
         for values in cursor.fetchall():
             found = dict(zip(names, values, strict=True))

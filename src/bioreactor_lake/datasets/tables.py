@@ -8,7 +8,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import holdings, warehouse
+from bioreactor_lake.datasets import holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import compile_typed, list_batches, narrow_to, spell_type
 from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.portions import portions_of
@@ -164,6 +164,7 @@ class MaterialisedDataset(WarehouseDataset):
         if not self._exists():
             # The batches that a run names are the first ones.
             self._make(backend, data.limit(0))
+            relation_catalog.forget()
             holdings.forget_batches(backend, self.qualified_name)
         touched = "temp.main.touched_batches"
         list_batches(backend, touched, [*changes.stale, *changes.gone])
