@@ -34,8 +34,13 @@ def compile_typed(backend: Any, data: ir.Table) -> str:
 def schema_of(backend: Any, columns: Sequence[tuple[str, str]]) -> ibis.Schema:
     """The schema of columns by their names and types as DuckDB's catalog spells them."""
     mapper = backend.compiler.type_mapper
+    return ibis.schema({name: _read_type(mapper, kind) for name, kind in columns})
+
+
+@cache
+def _read_type(mapper: Any, kind: str) -> dt.DataType:
     # The catalog puts quotes around the type of a Parquet column that has none.
-    return ibis.schema({name: dt.null if kind == '"NULL"' else mapper.from_string(kind) for name, kind in columns})
+    return dt.null if kind == '"NULL"' else mapper.from_string(kind)
 
 
 @cache

@@ -20,6 +20,7 @@ from bioreactor_lake.datasets.known_logic import remembered
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
 from bioreactor_lake.datasets.relation_catalog import columns_of
 from bioreactor_lake.errors import LakeError, NothingToIngest
+from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.compiled import compile_sql
 from bioreactor_lake.raw_store import FoundFile, RawStore
 from bioreactor_lake.sql import literal, quote
@@ -96,8 +97,8 @@ class RawFolder:
                 kept="Every table is as it was.",
                 next_step="Put Parquet files there, or set BIOREACTOR_LAKE_RAW to the folder that has them.",
             )
-        self._rules, self._variant = _digest(rules), variant or (lambda path: "")
-        known, current = self._known(), _CurrentRules(self._backend, summarise)
+        self._rules_text, self._rules, self._variant = rules, _digest(rules), variant or (lambda path: "")
+        known, current = self._known(), _CurrentRules(self._backend, summarise, rules)
         changed = self._look_into(self.files, known, current, summarise)
         for _ in range(_SECOND_LOOKS):
             if changed:
@@ -184,7 +185,8 @@ class RawFolder:
     ) -> None:
         schema_id = _digest(schema, keys)
         try:
-            rules_hash = hash_rules(self._backend, summarise, schema_of(self._backend, schema), f"new {schema_id}")
+            columns, name = schema_of(self._backend, schema), f"new {schema_id}"
+            rules_hash = hash_rules(self._backend, summarise, self._rules_text, columns, name)
         except LakeError as error:
             for file in files:
                 file.facts |= {"schema_id": schema_id, "reason": _as_reason(error)}
@@ -204,12 +206,14 @@ class RawFolder:
                     file.facts |= facts_of(error, otherwise)
 
     def _read(self, summarise: Summarise, schema: Schema, keys: tuple[str, ...], files: list[FoundFile]) -> None:
-        rows = ibis.table(schema_of(self._backend, schema), name=_ROWS_OF_FILES)
+        columns = schema_of(self._backend, schema)
+
+        def compile_summary() -> str:
+            return compile_sql(self._backend, summarise(ibis.table(columns, name=_ROWS_OF_FILES)))
+
+        query = _kept("summary", self._rules_text, columns, compile_summary)
         by_path = {file.path: file for file in files}
-        of_files = compile_sql(self._backend, summarise(rows)).replace(
-            quote(_ROWS_OF_FILES), f"({self._select(files, keys)})"
-        )
-        cursor = self._backend.raw_sql(of_files)
+        cursor = self._backend.raw_sql(query.replace(quote(_ROWS_OF_FILES), f"({self._select(files, keys)})"))
         names = [column[0] for column in cursor.description]
         for values in cursor.fetchall():
             found = dict(zip(names, values, strict=True))
@@ -240,18 +244,19 @@ class RawFolder:
 class _CurrentRules:
     """The rules that files of a known schema would be read by now."""
 
-    def __init__(self, backend: Any, summarise: Summarise) -> None:
+    def __init__(self, backend: Any, summarise: Summarise, rules: str) -> None:
         self._backend = backend
         self._summarise = summarise
+        self._rules = rules
         self._hashes: dict[str, str | None] = {}
 
     def hash(self, schema_id: str) -> str | None:
         """The hash of the rules, or None where they no longer read such files."""
         if schema_id not in self._hashes:
             columns = columns_of(self._backend, "raw", f"parquet_{schema_id}")
-            schema = schema_of(self._backend, columns)
+            schema, name = schema_of(self._backend, columns), f"known {schema_id}"
             try:
-                self._hashes[schema_id] = hash_rules(self._backend, self._summarise, schema, f"known {schema_id}")
+                self._hashes[schema_id] = hash_rules(self._backend, self._summarise, self._rules, schema, name)
             except LakeError:
                 self._hashes[schema_id] = None
         return self._hashes[schema_id]
@@ -266,10 +271,19 @@ def _of_manifest(columns: Iterable[str]) -> str:
     )
 
 
-def hash_rules(backend: Any, summarise: Summarise, schema: ibis.Schema, name: str) -> str:
+def hash_rules(backend: Any, summarise: Summarise, rules: str, schema: ibis.Schema, name: str) -> str:
     """Hash of everything that decides how files of a schema are read, down to the rules of staging."""
-    summary = summarise(ibis.table(schema, name="file"))
-    return remembered(backend, f"rules of {name}", summary, lambda: _digest(backend.compile(summary)))
+
+    def compute() -> str:
+        summary = summarise(ibis.table(schema, name="file"))
+        return remembered(backend, f"rules of {name}", summary, lambda: _digest(backend.compile(summary)))
+
+    return _kept("rules", rules, schema, compute)
+
+
+def _kept(what: str, rules: str, schema: ibis.Schema, compute: Callable[[], str]) -> str:
+    """What follows from the rules, as a text that says all of them, and the columns of a file."""
+    return resident.kept((what, rules, schema), compute) if rules else compute()
 
 
 def _as_reason(error: LakeError) -> str:

@@ -27,6 +27,18 @@ class _Opaque(Exception):  # noqa: N818 - an answer, not a fault
     """A part whose content its arguments do not tell."""
 
 
+def _is_builtin(value: Any) -> bool:
+    """Whether it is a function of the engine under a name of ours: its name and types say it all."""
+    return isinstance(value, ops.ScalarUDF) and value.__input_type__ is ops.udf.InputType.BUILTIN
+
+
+def _name(node: Any) -> str:
+    if not _is_builtin(node):
+        return f"{type(node).__module__}.{type(node).__qualname__}"
+    # Ibis makes a class of each, and numbers them.
+    return f"builtin {node.__udf_namespace__}.{node.__func_name__} {node.dtype} "
+
+
 @cache
 def _sqlglot_version() -> str:
     return version("sqlglot")
@@ -47,7 +59,7 @@ def hash_structure(table: ir.Table, *, left_open: Mapping[ops.InValues, str] | N
     lines: list[str] = [__version__, ibis.__version__, _sqlglot_version()]
 
     def spell(value: Any) -> str:
-        if isinstance(value, _OPAQUE):
+        if isinstance(value, _OPAQUE) and not _is_builtin(value):
             raise _Opaque
         if isinstance(value, Annotable):
             return f"#{number(value)}"
@@ -67,7 +79,7 @@ def hash_structure(table: ir.Table, *, left_open: Mapping[ops.InValues, str] | N
             arguments = [a for a, name in zip(node.__args__, node.__argnames__, strict=True) if name != "source"]
             if node in opened:
                 arguments = [node.value, opened[node]]
-            line = f"{type(node).__module__}.{type(node).__qualname__}({','.join(map(spell, arguments))})"
+            line = f"{_name(node)}({','.join(map(spell, arguments))})"
             numbers[node] = len(lines)
             lines.append(line)
         return numbers[node]

@@ -16,6 +16,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.postgres import placement
 from bioreactor_lake.postgres.embedded import EmbeddedServer
+from bioreactor_lake.postgres.kept_connections import close_idle, connected
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -124,7 +125,7 @@ class Database:
         """
 
         def once() -> Result:
-            with self.connect() as connection:
+            with connected(self.url, self.connect) as connection:
                 return action(connection)
 
         trying = Retrying(
@@ -155,6 +156,7 @@ class Database:
 
 def release_embedded() -> None:
     """Let go of the embedded servers that this process uses; the last process stops them."""
+    close_idle()
     while _embedded:
         _, server = _embedded.popitem()
         with suppress(LakeError):
