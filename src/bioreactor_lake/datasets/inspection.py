@@ -64,12 +64,22 @@ class RawFolder:
         ignore: Name patterns of files that are no raw files, such as unfinished copies.
         backend: DuckDB connection that reads them, of the warehouse with the manifest.
         verify: Whether to hash every file, even where nothing points to a change.
+        patience_seconds: As of `Run`.
     """
 
-    def __init__(self, store: RawStore, ignore: Sequence[str], backend: Any, *, verify: bool = False) -> None:
+    def __init__(
+        self,
+        store: RawStore,
+        ignore: Sequence[str],
+        backend: Any,
+        *,
+        verify: bool = False,
+        patience_seconds: float = 0,
+    ) -> None:
         self._store, self._ignore = store, ignore
         self._backend = backend
         self._verify = verify
+        self._patience = patience_seconds
         self.files = store.find_files(ignore)
 
     def inspect(
@@ -91,6 +101,8 @@ class RawFolder:
             NothingToIngest: The folder holds no raw file.
             LakeError: The machine or the network was at fault, so that no file is quarantined for it.
         """
+        known = self._known()
+        self._pass_over_unfinished(known)
         if not self.files:
             raise NothingToIngest(
                 f"No raw file was found in {self._store.root}.",
@@ -98,7 +110,7 @@ class RawFolder:
                 next_step="Put Parquet files there, or set BIOREACTOR_LAKE_RAW to the folder that has them.",
             )
         self._rules_text, self._rules, self._variant = rules, _digest(rules), variant or (lambda path: "")
-        known, current = self._known(), _CurrentRules(self._backend, summarise, rules)
+        current = _CurrentRules(self._backend, summarise, rules)
         changed = self._look_into(self.files, known, current, summarise)
         for _ in range(_SECOND_LOOKS):
             if changed:
@@ -124,6 +136,15 @@ class RawFolder:
             self._summarise(summarise, schema, keys, alike)
         keys_now = self._store.current_keys([file.path for file in read]) if read else {}
         return [file for file in read if keys_now.get(file.path) != file.key]
+
+    def _pass_over_unfinished(self, known: _Known) -> None:
+        """Leave new files to their writers. One that is written over is no longer what the manifest says, and stays."""
+        if self._patience:
+            self.files = [
+                file
+                for file in self.files
+                if file.path in known or not self._store.is_unfinished(file.path, self._patience)
+            ]
 
     def _find_again(self, files: list[FoundFile]) -> list[FoundFile]:
         """Put files as they are now in the place of what they were; those that are gone are left out."""

@@ -101,6 +101,8 @@ class Run:
         verify: Whether the content of raw files is hashed even where nothing points to a change.
         allow_removal: Whether raw files may go away in numbers.
         take_over: Whether the marts of another lake may be replaced by this one's.
+        patience_seconds: How long after its last write a new raw file that is not whole is passed over, because its
+            writer may be at work on it; 0 for no file.
         lock_timeout_seconds: How long it waits for another process that holds the warehouse.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
         held: Batches that were not published, each with the reasons.
@@ -119,6 +121,7 @@ class Run:
     verify: bool = False
     allow_removal: bool = False
     take_over: bool = False
+    patience_seconds: float = 0
     lock_timeout_seconds: float = 60
     catalog: Any = None
     held: dict[str, tuple[str, ...]] = field(default_factory=dict)

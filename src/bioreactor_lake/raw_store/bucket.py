@@ -98,6 +98,10 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             raise OSError(str(error)) from error
 
+    def is_unfinished(self, path: str, patience_seconds: float) -> bool:
+        """False: an object is there when it is whole."""
+        return False
+
     def prepare(self, backend: Any, *, remember: bool) -> None:
         """Load DuckDB's httpfs and let it in as this client is."""
         with self._explained():
