@@ -20,7 +20,9 @@ from bioreactor_lake.lake.history import COMPLETED, NOTHING_TO_DO
 from bioreactor_lake.sql import literal, quote
 
 _WORST = (UNREACHABLE, TOO_OLD, STALE, FRESH)
-_STAGED, _BATCHES, _MART = "stg_bioreactor", "dim_batch", "mart_bioreactor_overview"
+_STAGED, _BATCHES = "stg_bioreactor", "dim_batch"
+OVERVIEW = "mart_bioreactor_overview"
+"""The mart that says how new the marts are."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def find_freshness(
     unreachable = ""
     if "marts" in limits:
         try:
-            found["marts"] = newest_of_marts(catalog[_MART])
+            found["marts"] = newest_of_marts(catalog[OVERVIEW])
         except LakeError as error:
             unreachable = error.what
     return tuple(

@@ -10,7 +10,7 @@ import psycopg
 from kedro.io import CatalogProtocol
 
 from bioreactor_lake.datasets import MANIFEST, relation_catalog, warehouse
-from bioreactor_lake.datasets.freshness import Newest, find_freshness, newest_of_marts, newest_of_warehouse
+from bioreactor_lake.datasets.freshness import OVERVIEW, Newest, find_freshness, newest_of_marts, newest_of_warehouse
 from bioreactor_lake.datasets.gate import find_holds
 from bioreactor_lake.datasets.history_mart import find_published
 from bioreactor_lake.datasets.marts import MartDataset
@@ -20,8 +20,8 @@ from bioreactor_lake.lake.runs import Run
 logger = logging.getLogger(__name__)
 
 Numbers = dict[str, Any]
-"""`rows` and `batches` by table, `held` batches, `files` and `quarantined` files, and by layer when its `newest` reading
-was taken and when it was last `up_to_date`, in seconds since 1970; each as far as it is known."""
+"""`rows` and `batches` by table, `held` batches, `files` and `quarantined` files, and by layer when its `newest`
+reading was taken and when it was last `up_to_date`, in seconds since 1970; each as far as it is known."""
 
 
 def count_lake(catalog: CatalogProtocol[Any, Any] | None, run: Run) -> Numbers:
@@ -39,7 +39,7 @@ def count_lake(catalog: CatalogProtocol[Any, Any] | None, run: Run) -> Numbers:
         if (mart := find_published(run)) is not None:
             published = _count_published(mart)
             numbers = {**numbers, **{key: {**numbers.get(key, {}), **published[key]} for key in published}}
-            newest["marts"] = newest_of_marts(mart)
+            newest["marts"] = newest_of_marts(catalog[OVERVIEW])
             numbers["held"] = len(run.held)
         return {**numbers, "newest": _seconds(newest)}
     except Exception as error:

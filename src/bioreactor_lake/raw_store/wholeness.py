@@ -1,4 +1,4 @@
-"""Whether a Parquet file is whole: its writer puts the footer, its length and the magic bytes at the end, last of all."""
+"""Whether a Parquet file is whole: the footer, its length and the magic bytes are what its writer writes last."""
 
 from __future__ import annotations
 

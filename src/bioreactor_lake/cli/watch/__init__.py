@@ -11,6 +11,7 @@ from typing import Any
 import click
 from kedro.framework.cli.project import run as kedro_run
 
+_STOP_SECONDS = 8.0
 # As `kedro run` has them.
 _SHARED = [option for option in kedro_run.params if option.name in ("env", "params")]
 
@@ -20,12 +21,8 @@ class _Ended(BaseException):
 
 
 @click.command(params=[*_SHARED])
-@click.option(
-    "--poll", type=click.FloatRange(min=0.1), metavar="SECONDS", help="List the raw files so often, as on NFS."
-)
-@click.option(
-    "--port", type=click.IntRange(0, 65535), help="Of /healthz, /readyz and /metrics; 0 for any that is free."
-)
+@click.option("--poll", type=click.FloatRange(min=0.1), metavar="SECONDS", help="List the raw files so often: for NFS.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Of /healthz, /readyz and /metrics; 0: any free one.")
 @click.option("--host", help="The address that they are answered at.  [default: 127.0.0.1]")
 def watch(env: str | None, params: dict[str, Any], poll: float | None, port: int | None, host: str | None) -> None:
     """Run whenever raw files arrive, until Ctrl-C.
@@ -73,7 +70,14 @@ def _watch(env: str | None, params: dict[str, Any], given: dict[str, Any]) -> No
     begin = {"project": str(find_kedro_project(Path.cwd()) or Path.cwd()), "env": env, "params": params}
     state = WatchState(worker_starts=1)
     worker = WorkerProcess(begin, lambda who, message: events.put((who, message)))
-    stop = worker.stop
+    watching: Watch | None = None
+
+    def stop() -> None:
+        if watching is None:
+            worker.stop(_STOP_SECONDS)
+        else:
+            watching.stop()
+
     try:
         while (configured := events.get()[1])["is"] != "ready":
             if configured["is"] == "ended":
@@ -86,15 +90,14 @@ def _watch(env: str | None, params: dict[str, Any], given: dict[str, Any]) -> No
             numbers = ("rows", "batches", "files", "quarantined", "held", "newest", "up_to_date")
             state.numbers.update({name: configured[name] for name in numbers if name in configured})
             watching = Watch(state, begin, configured, settings, worker, events, _say)
-            stop = lambda seconds: watching.stop()  # noqa: E731 - the worker may be another by then
             watching.go_on()
     except _Ended:
-        stop(8.0)
+        stop()
         word = "Interrupted" if received[0] == signal.SIGINT else "Terminated"
         click.secho(f"{word}: what was being written was rolled back.", err=True, fg="yellow")
         sys.exit(128 + received[0])
     except LakeError:
-        stop(8.0)
+        stop()
         raise
 
 

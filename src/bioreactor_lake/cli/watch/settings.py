@@ -54,9 +54,8 @@ class WatchSettings:
         settings = {**configured, **{name: value for name, value in given.items() if value is not None}}
         for name, value in settings.items():
             if name not in kinds:
-                raise UsageError(
-                    f"There is no setting watch.{name}.", next_step=f"Correct {_FILE}: {', '.join(kinds)}."
-                )
+                known = ", ".join(kinds)
+                raise UsageError(f"There is no setting watch.{name}.", next_step=f"Correct {_FILE}: {known}.")
             number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
             nothing = value is None and name == "poll_seconds"
             if not (isinstance(value, str) if name == "host" else number or nothing):

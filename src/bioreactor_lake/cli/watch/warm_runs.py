@@ -113,7 +113,7 @@ class WarmRuns:
     def _session(self) -> Any:
         """A session of Kedro; not by `create`, which asks git for what nobody stores here."""
         from kedro.framework.session import KedroSession
-        from kedro.framework.session.session import generate_timestamp
+        from kedro.io.core import generate_timestamp
 
         session = KedroSession(generate_timestamp(), project_path=self._project, save_on_close=False)
         about = {"project_path": self._project, "session_id": session.session_id}

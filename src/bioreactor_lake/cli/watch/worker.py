@@ -14,11 +14,15 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+import click
+
 from bioreactor_lake.cli.watch.channel import Message, receive, send
+from bioreactor_lake.errors import find_lake_error
 
 _BEAT_SECONDS = 2.0
 
@@ -95,6 +99,11 @@ def main() -> None:
         code = Worker(sys.stdin, answers).serve()
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else 1
+    except BaseException as error:
+        known = find_lake_error(error)
+        # Nobody else says it: the process ends without a look at what threads do.
+        click.secho(str(known or "".join(traceback.format_exception(error))), err=True, fg="red")
+        code = 1 if known is None else known.exit_code or 1
     sys.stderr.flush()
     # Threads that wait for the watch are not waited for.
     os._exit(code)
