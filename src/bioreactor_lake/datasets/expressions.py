@@ -11,7 +11,8 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from ibis.backends.sql.datatypes import DuckDBType
 
-from bioreactor_lake.lake.compiled import compile_sql
+from bioreactor_lake.lake import resident
+from bioreactor_lake.lake.compiled import compile_sql, put_in, stand_in
 from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.sql import literal, quote
 
@@ -66,6 +67,21 @@ def narrow_to(
     list_batches(backend, scratch, batches)
     *catalog, schema, name = scratch.split(".")
     return narrow(data, backend.table(name, database=(*catalog, schema) if catalog else schema))
+
+
+def compile_narrowed(
+    backend: Any, data: ir.Table, batches: Sequence[str], *, scratch: str = "temp.main.narrowed_batches"
+) -> str:
+    """SQL of a batch-local expression for some batches; arguments as of `narrow_to`."""
+    if not resident.stays() or len(batches) > _LISTED:
+        return compile_typed(backend, narrow_to(backend, data, batches, scratch=scratch))
+    stand_ins = [stand_in(place) for place in range(len(batches))]
+
+    def compile_for_any() -> str:
+        return compile_typed(backend, narrow(data, stand_ins))
+
+    sql = resident.kept(("narrowed", data.op(), len(batches)), compile_for_any)
+    return put_in(sql, dict(zip(stand_ins, batches, strict=True)))
 
 
 def list_batches(backend: Any, table: str, batches: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ are the same but for the batches that they are narrowed to, so these are left op
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -38,17 +39,33 @@ def compile_sql(backend: Any, table: ir.Table) -> str:
             return made
         number = numbers[lists[node]]
         return ops.InValues(
-            made.value, [ops.Literal(_stand_in(number, place), dt.string) for place in range(len(lists[node]))]
+            made.value, [ops.Literal(stand_in(place, number), dt.string) for place in range(len(lists[node]))]
         )
 
     def compile_open() -> str:
         return str(backend.compile(table.op().replace(open_lists).to_expr() if lists else table))
 
     sql = resident.kept(("SQL", backend.name, structure), compile_open)
-    for batches, number in numbers.items():
-        for place, batch in enumerate(batches):
-            sql = sql.replace(literal(_stand_in(number, place)), literal(batch))
+    return put_in(
+        sql, {stand_in(place, number): batch for one, number in numbers.items() for place, batch in enumerate(one)}
+    )
+
+
+def put_in(sql: str, batches: Mapping[str, str]) -> str:
+    """SQL with batches in the places of their stand-ins."""
+    for open_place, batch in batches.items():
+        sql = sql.replace(literal(open_place), literal(batch))
     return sql
+
+
+def stand_in(place: int, number: int = 0) -> str:
+    """What stands for a batch in SQL that is kept.
+
+    Args:
+        place: Its place in its list.
+        number: Which of several lists.
+    """
+    return f"{_STAND_IN} {number}.{place}."
 
 
 def _lists_of_batches(table: ir.Table) -> dict[ops.InValues, tuple[str, ...]]:
@@ -60,7 +77,3 @@ def _lists_of_batches(table: ir.Table) -> dict[ops.InValues, tuple[str, ...]]:
             if len(values) == len(node.options) and all(isinstance(value, str) for value in values):
                 found[node] = values
     return found
-
-
-def _stand_in(number: int, place: int) -> str:
-    return f"{_STAND_IN} {number}.{place}."

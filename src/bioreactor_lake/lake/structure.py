@@ -18,6 +18,7 @@ import ibis.expr.types as ir
 from ibis.common.grounds import Annotable
 
 from bioreactor_lake import __version__
+from bioreactor_lake.lake import resident
 
 _VALUES = (str, bytes, bool, int, float, type(None), date, datetime, time, timedelta, Decimal, dt.DataType, ibis.Schema)
 _OPAQUE = (ops.InMemoryTable, ops.ScalarUDF, ops.AggUDF, ops.SQLQueryResult, ops.SQLStringView, ops.Impure)
@@ -54,7 +55,12 @@ def hash_structure(table: ir.Table, *, left_open: Mapping[ops.InValues, str] | N
         table: The expression.
         left_open: Lists of values that are no part of the structure, with what stands for each.
     """
-    opened = left_open or {}
+    if left_open:
+        return _hash(table, left_open)
+    return resident.kept(("structure", table.op()), lambda: _hash(table, {}))
+
+
+def _hash(table: ir.Table, opened: Mapping[ops.InValues, str]) -> str | None:
     numbers: dict[Any, int] = {}
     lines: list[str] = [__version__, ibis.__version__, _sqlglot_version()]
 
