@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kedro.pipeline import Node, Pipeline
 from kedro.utils import KedroExperimentalWarning
 
+from bioreactor_lake.lake.kept_expressions import keep_expressions
 from bioreactor_lake.pipelines import curated, ingestion, marts, staging
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def register_pipelines() -> dict[str, Pipeline]:
 def _with_preview(node: Node) -> Node:
     """The node with its columns and SQL for Kedro-Viz, added here because pipelines know nothing of datasets."""
     # Nodes are copied in this way by Kedro itself, when it adds a tag.
-    return node._copy(preview_fn=partial(_preview, node.name))
+    return node._copy(func=keep_expressions(node.func), preview_fn=partial(_preview, node.name))
 
 
 def _preview(name: str) -> TextPreview:

@@ -3,6 +3,7 @@
 import os
 
 from bioreactor_lake.catalog import LakeCatalog
+from bioreactor_lake.configuration import LakeConfigLoader
 from bioreactor_lake.hooks import (
     AlertHooks,
     CheckpointHooks,
@@ -25,6 +26,7 @@ HOOKS = (
     LogHooks(),
 )
 DATA_CATALOG_CLASS = LakeCatalog
+CONFIG_LOADER_CLASS = LakeConfigLoader
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

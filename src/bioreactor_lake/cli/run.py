@@ -92,10 +92,10 @@ def _check(options: dict[str, Any]) -> None:
         names = ", ".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
         raise UsageError(f"There is no environment {environment!r} in {source}.", next_step=f"Use one of: {names}.")
     if options["params"]:
-        _check_parameters(options["params"], str(source), environment)
+        check_parameters(options["params"], str(source), environment)
 
 
-def _check_parameters(given: dict[str, Any], source: str, environment: str | None) -> None:
+def check_parameters(given: dict[str, Any], source: str, environment: str | None) -> None:
     """Refuse parameters that the configuration does not have: a slip would be passed over in silence."""
     from difflib import get_close_matches
 

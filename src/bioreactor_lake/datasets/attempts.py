@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.errors import find_lake_error
 from bioreactor_lake.lake.runs import Run
 from bioreactor_lake.sql import literal
@@ -66,6 +66,7 @@ def record_failures(datasets: Sequence[Any], run: Run, error: BaseException) -> 
                 f"INSERT OR REPLACE INTO {_SCHEMA}.{_TABLE} "
                 f"VALUES ({values}, make_timestamp(epoch_us(now())), {literal(sentence)})"
             )
+            relation_catalog.forget()
         except Exception as reason:
             logger.debug("The failure of %s was not recorded: %s", dataset.qualified_name, reason)
 
@@ -79,9 +80,7 @@ def forget_failure(dataset: Any) -> None:
 
 def find_failures(backend: Any) -> dict[str, Failure]:
     """The tables and marts whose last write failed, by name."""
-    if not backend.raw_sql(
-        f"SELECT 1 FROM duckdb_tables() WHERE schema_name = '{_SCHEMA}' AND table_name = '{_TABLE}'"
-    ).fetchone():
+    if relation_catalog.find(backend, _SCHEMA, _TABLE) is None:
         return {}
     rows = backend.raw_sql(f"SELECT name, run_id, failed_at, error FROM {_SCHEMA}.{_TABLE}").fetchall()
     return {name: Failure(*rest) for name, *rest in rows}

@@ -12,6 +12,8 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from ibis.backends.sql.datatypes import DuckDBType
 
+from bioreactor_lake.lake import resident
+from bioreactor_lake.lake.compiled import compile_sql, put_in, stand_in
 from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.sql import literal, quote
 
@@ -30,7 +32,7 @@ def compile_typed(backend: Any, data: ir.Table) -> str:
     that it believes a column already has.
     """
     columns = [f"CAST({quote(name)} AS {spell_type(kind)}) AS {quote(name)}" for name, kind in data.schema().items()]
-    query = f"SELECT {', '.join(columns)} FROM ({backend.compile(data)}) AS whole"
+    query = f"SELECT {', '.join(columns)} FROM ({compile_sql(backend, data)}) AS whole"
     logger.debug("SQL: %s", query)
     return query
 
@@ -38,8 +40,13 @@ def compile_typed(backend: Any, data: ir.Table) -> str:
 def schema_of(backend: Any, columns: Sequence[tuple[str, str]]) -> ibis.Schema:
     """The schema of columns by their names and types as DuckDB's catalog spells them."""
     mapper = backend.compiler.type_mapper
+    return ibis.schema({name: _read_type(mapper, kind) for name, kind in columns})
+
+
+@cache
+def _read_type(mapper: Any, kind: str) -> dt.DataType:
     # The catalog puts quotes around the type of a Parquet column that has none.
-    return ibis.schema({name: dt.null if kind == '"NULL"' else mapper.from_string(kind) for name, kind in columns})
+    return dt.null if kind == '"NULL"' else mapper.from_string(kind)
 
 
 @cache
@@ -65,6 +72,21 @@ def narrow_to(
     list_batches(backend, scratch, batches)
     *catalog, schema, name = scratch.split(".")
     return narrow(data, backend.table(name, database=(*catalog, schema) if catalog else schema))
+
+
+def compile_narrowed(
+    backend: Any, data: ir.Table, batches: Sequence[str], *, scratch: str = "temp.main.narrowed_batches"
+) -> str:
+    """SQL of a batch-local expression for some batches; arguments as of `narrow_to`."""
+    if not resident.stays() or len(batches) > _LISTED:
+        return compile_typed(backend, narrow_to(backend, data, batches, scratch=scratch))
+    stand_ins = [stand_in(place) for place in range(len(batches))]
+
+    def compile_for_any() -> str:
+        return compile_typed(backend, narrow(data, stand_ins))
+
+    sql = resident.kept(("narrowed", data.op(), len(batches)), compile_for_any)
+    return put_in(sql, dict(zip(stand_ins, batches, strict=True)))
 
 
 def list_batches(backend: Any, table: str, batches: Sequence[str]) -> None:

@@ -20,7 +20,9 @@ from bioreactor_lake.lake.history import COMPLETED, NOTHING_TO_DO
 from bioreactor_lake.sql import literal, quote
 
 _WORST = (UNREACHABLE, TOO_OLD, STALE, FRESH)
-_STAGED, _BATCHES, _MART = "stg_bioreactor", "dim_batch", "mart_bioreactor_overview"
+_STAGED, _BATCHES = "stg_bioreactor", "dim_batch"
+OVERVIEW = "mart_bioreactor_overview"
+"""The mart that says how new the marts are."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,13 @@ class LayerFreshness:
 
 
 @dataclass(frozen=True)
-class _Newest:
-    """The newest of a layer that is there."""
+class Newest:
+    """The newest of a layer that is there.
+
+    Args:
+        reading: When its newest reading was taken, UTC.
+        batch_start: When the batch that started last did, UTC.
+    """
 
     reading: datetime | None
     batch_start: datetime | None = None
@@ -76,17 +83,17 @@ def find_freshness(
         LockedError: Another process holds the warehouse.
         LakeError: The warehouse cannot be read.
     """
-    found: dict[str, _Newest | None] = {}
+    found: dict[str, Newest | None] = {}
     runs: dict[str, tuple[str, datetime]] = {}
     config = catalog[MANIFEST].warehouse_config
     if Path(config["filepath"]).exists():
         with warehouse.open_for_reading(config) as backend:
-            found = _newest_of_warehouse(backend, catalog)
+            found = newest_of_warehouse(backend, catalog)
             runs = _last_runs(backend, pipelines)
     unreachable = ""
     if "marts" in limits:
         try:
-            found["marts"] = _newest_of_marts(catalog[_MART])
+            found["marts"] = newest_of_marts(catalog[OVERVIEW])
         except LakeError as error:
             unreachable = error.what
     return tuple(
@@ -103,7 +110,7 @@ def worst(verdicts: Sequence[str]) -> str:
 def _judge(
     layer: str,
     limits: LayerLimits,
-    newest: _Newest | None,
+    newest: Newest | None,
     last: tuple[str, datetime] | None,
     unreachable: str,
     now: datetime,
@@ -126,35 +133,40 @@ def _judge(
     return LayerFreshness(layer, verdict, data, run, reading, start, run_at, run_id, note)
 
 
-def _newest_of_warehouse(backend: Any, catalog: CatalogProtocol[Any, Any]) -> dict[str, _Newest | None]:
+def newest_of_warehouse(backend: Any, catalog: CatalogProtocol[Any, Any]) -> dict[str, Newest | None]:
     """The newest of each layer of the warehouse that is there, by its tables and without a look at raw files."""
-    found: dict[str, _Newest | None] = {}
+    found: dict[str, Newest | None] = {}
     start = None
     if _is_there(backend, batches := catalog[_BATCHES].qualified_name):
         end, start = backend.raw_sql(f"SELECT max(batch_end), max(batch_start) FROM {batches}").fetchone()
-        found["curated"] = _Newest(_in_utc(end), _in_utc(start))
+        found["curated"] = Newest(_in_utc(end), _in_utc(start))
     if _is_there(backend, manifest := catalog[MANIFEST].qualified_name):
         (reading,) = backend.raw_sql(f"SELECT max(ts_max) FROM {manifest} WHERE status = 'accepted'").fetchone()
-        found["raw"] = _Newest(_in_utc(reading))
+        found["raw"] = Newest(_in_utc(reading))
         if _is_there(backend, catalog[_STAGED].qualified_name):
             # Staging is a view of all that the manifest accepts.
-            found["staging"] = _Newest(_in_utc(reading))
+            found["staging"] = Newest(_in_utc(reading))
     return found
 
 
-def _newest_of_marts(mart: MartDataset) -> _Newest | None:
+def newest_of_marts(mart: MartDataset) -> Newest | None:
+    """The newest of the marts, by the overview; None where it is not there.
+
+    Raises:
+        LakeError: Postgres cannot be reached.
+    """
     database = mart.impatient_database
     if not database.is_made:
         return None
     name = ".".join(map(quote, mart.qualified_name.split(".")))
 
-    def look(connection: psycopg.Connection[Any]) -> _Newest | None:
+    def look(connection: psycopg.Connection[Any]) -> Newest | None:
         if connection.execute("SELECT to_regclass(%s)", [name]).fetchone() == (None,):
             return None
         end, start = (
             connection.execute(f"SELECT max(batch_end), max(batch_start) FROM {name}").fetchone() or (None,) * 2
         )
-        return _Newest(end, start)
+        return Newest(end, start)
 
     return database.attempt(look, what="Connecting", kept="")
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
+from bioreactor_lake.datasets import known_in_run
 from bioreactor_lake.errors import LakeError, UsageError
 from bioreactor_lake.lake.libraries import library_versions, why_other_logic
 from bioreactor_lake.lake.locality import is_keyed
@@ -54,6 +55,10 @@ class Changes:
 
 def ensure(backend: Any) -> None:
     """Create the tables of the state if they are not there."""
+    known_in_run.known(backend, ("state",), lambda: _ensure(backend))
+
+
+def _ensure(backend: Any) -> None:
     backend.raw_sql("CREATE SCHEMA IF NOT EXISTS lake_state")
     backend.raw_sql(
         "CREATE TABLE IF NOT EXISTS lake_state.relations (name VARCHAR, kind VARCHAR, logic VARCHAR, "
@@ -92,6 +97,7 @@ def confirm_libraries(backend: Any, name: str, logic: str) -> None:
 
 def remember_relation(backend: Any, name: str, kind: str, logic: str, table: ir.Table, run_id: str | None) -> None:
     """Keep the logic and the upstreams of a relation; part of the transaction that writes it."""
+    known_in_run.forget("relation")
     backend.raw_sql(f"DELETE FROM lake_state.relations WHERE name = {literal(name)}")
     keyed = ", ".join(literal(name_leaf(leaf)) for leaf in leaves(table) if is_keyed(leaf))
     others = ", ".join(literal(name_leaf(leaf)) for leaf in leaves(table) if not is_keyed(leaf))
@@ -215,6 +221,16 @@ def remember_batches(backend: Any, name: str, qualified: str, batches: str | Non
     )
 
 
+def relation_of(backend: Any, name: str) -> tuple[str, str, list[str], list[str]] | None:
+    """Kind, logic, upstreams with batches and reference tables of a relation; None where the lake did not write it."""
+
+    def ask() -> dict[str, tuple[str, str, list[str], list[str]]]:
+        rows = backend.raw_sql("SELECT name, kind, logic, upstreams, reference_tables FROM lake_state.relations")
+        return {name: tuple(rest) for name, *rest in rows.fetchall()}
+
+    return known_in_run.known(backend, ("relation",), ask).get(name)
+
+
 def held_by(backend: Any, name: str, assume: Mapping[str, str] | None = None) -> str:
     """A query for the `batch_id, fingerprint` that a relation holds now.
 
@@ -223,9 +239,7 @@ def held_by(backend: Any, name: str, assume: Mapping[str, str] | None = None) ->
     """
     if assume and name in assume:
         return assume[name]
-    found = backend.raw_sql(
-        f"SELECT kind, logic, upstreams, reference_tables FROM lake_state.relations WHERE name = {literal(name)}"
-    ).fetchone()
+    found = relation_of(backend, name)
     if found is None:
         raise LakeError(
             f"{name} has batches, but the lake did not write it, so it cannot know when it changes.",

@@ -20,8 +20,10 @@ from bioreactor_lake.datasets.known_logic import remembered
 from bioreactor_lake.datasets.parquet_rows import partition_keys, select_rows
 from bioreactor_lake.datasets.relation_catalog import columns_of
 from bioreactor_lake.errors import LakeError, NothingToIngest
+from bioreactor_lake.lake import resident
+from bioreactor_lake.lake.compiled import compile_sql
 from bioreactor_lake.raw_store import FoundFile, RawStore
-from bioreactor_lake.sql import literal
+from bioreactor_lake.sql import literal, quote
 
 Summarise = Callable[[ir.Table], ir.Table]
 
@@ -49,6 +51,8 @@ FACTS = {
 _KEPT_APART = ("location", "key", "settled", "path_column")
 # A file that was replaced while it was read is most often whole a moment later.
 _SECOND_LOOKS = 2
+# Stands in the SQL of a summary for the rows of the files that are read.
+_ROWS_OF_FILES = "rows of the files that are inspected"
 _KNOWN = ("schema_id", "rules_hash", "batch_ids", "rows_accepted", "rows_rejected", "ts_min", "ts_max", "reason")
 
 
@@ -60,12 +64,22 @@ class RawFolder:
         ignore: Name patterns of files that are no raw files, such as unfinished copies.
         backend: DuckDB connection that reads them, of the warehouse with the manifest.
         verify: Whether to hash every file, even where nothing points to a change.
+        patience_seconds: As of `Run`.
     """
 
-    def __init__(self, store: RawStore, ignore: Sequence[str], backend: Any, *, verify: bool = False) -> None:
+    def __init__(
+        self,
+        store: RawStore,
+        ignore: Sequence[str],
+        backend: Any,
+        *,
+        verify: bool = False,
+        patience_seconds: float = 0,
+    ) -> None:
         self._store, self._ignore = store, ignore
         self._backend = backend
         self._verify = verify
+        self._patience = patience_seconds
         self.files = store.find_files(ignore)
 
     def inspect(
@@ -87,14 +101,16 @@ class RawFolder:
             NothingToIngest: The folder holds no raw file.
             LakeError: The machine or the network was at fault, so that no file is quarantined for it.
         """
+        known = self._known()
+        self._pass_over_unfinished(known)
         if not self.files:
             raise NothingToIngest(
                 f"No raw file was found in {self._store.root}.",
                 kept="Every table is as it was.",
                 next_step="Put Parquet files there, or set BIOREACTOR_LAKE_RAW to the folder that has them.",
             )
-        self._rules, self._variant = _digest(rules), variant or (lambda path: "")
-        known, current = self._known(), _CurrentRules(self._backend, summarise)
+        self._rules_text, self._rules, self._variant = rules, _digest(rules), variant or (lambda path: "")
+        current = _CurrentRules(self._backend, summarise, rules)
         changed = self._look_into(self.files, known, current, summarise)
         for _ in range(_SECOND_LOOKS):
             if changed:
@@ -120,6 +136,15 @@ class RawFolder:
             self._summarise(summarise, schema, keys, alike)
         keys_now = self._store.current_keys([file.path for file in read]) if read else {}
         return [file for file in read if keys_now.get(file.path) != file.key]
+
+    def _pass_over_unfinished(self, known: _Known) -> None:
+        """Leave new files to their writers. One that is written over is no longer what the manifest says, and stays."""
+        if self._patience:
+            self.files = [
+                file
+                for file in self.files
+                if file.path in known or not self._store.is_unfinished(file.path, self._patience)
+            ]
 
     def _find_again(self, files: list[FoundFile]) -> list[FoundFile]:
         """Put files as they are now in the place of what they were; those that are gone are left out."""
@@ -181,7 +206,8 @@ class RawFolder:
     ) -> None:
         schema_id = _digest(schema, keys)
         try:
-            rules_hash = hash_rules(self._backend, summarise, schema_of(self._backend, schema), f"new {schema_id}")
+            columns, name = schema_of(self._backend, schema), f"new {schema_id}"
+            rules_hash = hash_rules(self._backend, summarise, self._rules_text, columns, name)
         except LakeError as error:
             for file in files:
                 file.facts |= {"schema_id": schema_id, "reason": _as_reason(error)}
@@ -190,20 +216,25 @@ class RawFolder:
             mark = self._mark(rules_hash, file.path)
             file.facts |= {"schema_id": schema_id, "rules_hash": mark, "reason": "it has no rows"}
         try:
-            self._read(summarise, keys, files)
+            self._read(summarise, schema, keys, files)
         except duckdb.Error as error:
             raise_unless_of_a_file(error)
             for file in files:
                 try:
-                    self._read(summarise, keys, [file])
+                    self._read(summarise, schema, keys, [file])
                 except duckdb.Error as error:
                     otherwise = f"its data cannot be read ({first_line(error)}): write or copy it again"
                     file.facts |= facts_of(error, otherwise)
 
-    def _read(self, summarise: Callable[[ir.Table], ir.Table], keys: tuple[str, ...], files: list[FoundFile]) -> None:
-        rows = self._backend.sql(self._select(files, keys))
+    def _read(self, summarise: Summarise, schema: Schema, keys: tuple[str, ...], files: list[FoundFile]) -> None:
+        columns = schema_of(self._backend, schema)
+
+        def compile_summary() -> str:
+            return compile_sql(self._backend, summarise(ibis.table(columns, name=_ROWS_OF_FILES)))
+
+        query = _kept("summary", self._rules_text, columns, compile_summary)
         by_path = {file.path: file for file in files}
-        names, summary = ask(self._backend, self._backend.compile(summarise(rows)))
+        names, summary = ask(self._backend, query.replace(quote(_ROWS_OF_FILES), f"({self._select(files, keys)})"))
         for values in summary:
             found = dict(zip(names, values, strict=True))
             facts = by_path[found.pop("source_file")].facts
@@ -233,18 +264,19 @@ class RawFolder:
 class _CurrentRules:
     """The rules that files of a known schema would be read by now."""
 
-    def __init__(self, backend: Any, summarise: Summarise) -> None:
+    def __init__(self, backend: Any, summarise: Summarise, rules: str) -> None:
         self._backend = backend
         self._summarise = summarise
+        self._rules = rules
         self._hashes: dict[str, str | None] = {}
 
     def hash(self, schema_id: str) -> str | None:
         """The hash of the rules, or None where they no longer read such files."""
         if schema_id not in self._hashes:
             columns = columns_of(self._backend, "raw", f"parquet_{schema_id}")
-            schema = schema_of(self._backend, columns)
+            schema, name = schema_of(self._backend, columns), f"known {schema_id}"
             try:
-                self._hashes[schema_id] = hash_rules(self._backend, self._summarise, schema, f"known {schema_id}")
+                self._hashes[schema_id] = hash_rules(self._backend, self._summarise, self._rules, schema, name)
             except LakeError:
                 self._hashes[schema_id] = None
         return self._hashes[schema_id]
@@ -259,10 +291,19 @@ def _of_manifest(columns: Iterable[str]) -> str:
     )
 
 
-def hash_rules(backend: Any, summarise: Summarise, schema: ibis.Schema, name: str) -> str:
+def hash_rules(backend: Any, summarise: Summarise, rules: str, schema: ibis.Schema, name: str) -> str:
     """Hash of everything that decides how files of a schema are read, down to the rules of staging."""
-    summary = summarise(ibis.table(schema, name="file"))
-    return remembered(backend, f"rules of {name}", summary, lambda: _digest(backend.compile(summary)))
+
+    def compute() -> str:
+        summary = summarise(ibis.table(schema, name="file"))
+        return remembered(backend, f"rules of {name}", summary, lambda: _digest(backend.compile(summary)))
+
+    return _kept("rules", rules, schema, compute)
+
+
+def _kept(what: str, rules: str, schema: ibis.Schema, compute: Callable[[], str]) -> str:
+    """What follows from the rules, as a text that says all of them, and the columns of a file."""
+    return resident.kept((what, rules, schema), compute) if rules else compute()
 
 
 def _as_reason(error: LakeError) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import ibis.expr.types as ir
 
+from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.logic import hash_logic
 from bioreactor_lake.lake.runs import current_run
 from bioreactor_lake.lake.structure import hash_structure
@@ -35,6 +36,10 @@ def remembered(backend: Any, name: str, data: ir.Table, compute: Callable[[], st
     structure = hash_structure(data)
     if structure is None:
         return compute()
+    return resident.kept(("logic", name, structure), lambda: _look_up(backend, name, structure, compute))
+
+
+def _look_up(backend: Any, name: str, structure: str, compute: Callable[[], str]) -> str:
     try:
         found = backend.raw_sql(
             f"SELECT value FROM lake_state.logics WHERE name = {literal(name)} AND structure = {literal(structure)}"

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import compaction, holdings, warehouse
+from bioreactor_lake.datasets import compaction, holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.inspection import FACTS
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW, define_views
 from bioreactor_lake.datasets.reads import find_inspected
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError, NothingToIngest
+from bioreactor_lake.lake.compiled import compile_sql
 from bioreactor_lake.lake.incidents import Finding, without_values
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 from bioreactor_lake.sql import literal
@@ -57,7 +58,7 @@ class ManifestDataset(WarehouseDataset):
     def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         run = current_run() or Run()
         columns = ", ".join(_COLUMNS)
-        backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE seen AS {backend.compile(data)}")
+        backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE seen AS {compile_sql(backend, data)}")
         backend.raw_sql(
             f"CREATE TABLE IF NOT EXISTS {self._qualified} AS SELECT {columns} FROM (SELECT *, "
             "CAST(NULL AS TIMESTAMP) AS first_seen_at, CAST(NULL AS TIMESTAMP) AS last_seen_at, "
@@ -86,6 +87,8 @@ class ManifestDataset(WarehouseDataset):
         backend.raw_sql(
             "CREATE OR REPLACE TABLE lake_state.file_keys AS SELECT path, location, key, settled, path_column FROM seen"
         )
+        if not self._has_keys(backend):
+            relation_catalog.forget()
         if let_go := compaction.forget_broken(backend):
             run.notices.append("Compacted copies were let go, their originals are read again: kedro lake compact")
         if let_go or self._accepted(backend) != before or run.full_refresh:
@@ -104,11 +107,7 @@ class ManifestDataset(WarehouseDataset):
         return rows
 
     def _has_keys(self, backend: Any) -> bool:
-        return bool(
-            backend.raw_sql(
-                "SELECT 1 FROM duckdb_tables() WHERE schema_name = 'lake_state' AND table_name = 'file_keys'"
-            ).fetchone()
-        )
+        return relation_catalog.find(backend, "lake_state", "file_keys") is not None
 
     def _guard_removals(self, backend: Any, run: Run) -> None:
         accepted, gone = backend.raw_sql(

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 import psycopg
 
 from bioreactor_lake.datasets import holdings
-from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
+from bioreactor_lake.datasets.expressions import compile_narrowed, compile_typed
 from bioreactor_lake.datasets.gate import find_holds, settle_holds, without
 from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
 from bioreactor_lake.datasets.reads import find_reads
@@ -104,7 +104,7 @@ class Publication:
             return WriteReport(self.name, 0, 0, batches=0)
         touched = None if reason is not None else [*changes.stale, *changes.gone]
         if touched is None:
-            read = self._reader(without(self.data, compared.held))
+            read = self._reader(compile_typed(self.backend, without(self.data, compared.held)))
             rows = publish(
                 connection,
                 self.mart,
@@ -118,11 +118,13 @@ class Publication:
                 ensure_mart(connection, self.mart)
             else:
                 # The batches that the run names are its first ones.
-                publish(connection, self.mart, self._reader(self.data.limit(0)), swap_timeout_seconds=0)
+                nothing = self._reader(compile_typed(self.backend, self.data.limit(0)))
+                publish(connection, self.mart, nothing, swap_timeout_seconds=0)
                 state.forget(connection, self.name)
-            narrowed = narrow_to(self.backend, self.data, changes.stale, scratch="lake_state.publishing_batches")
+            scratch = "lake_state.publishing_batches"
+            query = compile_narrowed(self.backend, self.data, changes.stale, scratch=scratch)
             few = len(changes.stale) <= _FEW_BATCHES
-            rows = publish_batches(connection, self.mart, self._reader(narrowed, few=few), touched)
+            rows = publish_batches(connection, self.mart, self._reader(query, few=few), touched)
             if changes.stale:
                 self._checking(connection, run, changes.stale, compared.held)(self.mart.schema, self.mart.name)
         fingerprints = holdings.expected(self.backend, None if touched is None else changes.stale)
@@ -215,9 +217,7 @@ class Publication:
             "every batch changed" if len(changes.batches.stale) == changes.batches.total else why_not_local(self.data)
         )
 
-    def _reader(self, data: ir.Table, *, few: bool = False) -> Callable[[], Any]:
-        query = compile_typed(self.backend, data)
-
+    def _reader(self, query: str, *, few: bool = False) -> Callable[[], Any]:
         def read() -> Any:
             # A stream ends early, without an error, when anything else uses its connection: it gets its own.
             cursor = self.backend.con.cursor()

@@ -41,6 +41,11 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
         """Where the raw files are, and the warehouse that takes them in."""
         return self._config
 
+    @property
+    def ignore(self) -> tuple[str, ...]:
+        """Name patterns of files that are no raw files."""
+        return self._ignore
+
     def load(self) -> RawFolder:
         """The files as they are now.
 
@@ -49,7 +54,9 @@ class RawFolderDataset(AbstractDataset[None, RawFolder]):
         """
         run = current_run()
         backend = warehouse.connect(self._config)
-        return RawFolder(self._store, self._ignore, backend, verify=run is not None and run.verify)
+        if run is None:
+            return RawFolder(self._store, self._ignore, backend)
+        return RawFolder(self._store, self._ignore, backend, verify=run.verify, patience_seconds=run.patience_seconds)
 
     def save(self, data: None) -> None:
         """Refused: raw files are what the instruments wrote.

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import holdings
+from bioreactor_lake.datasets import holdings, known_in_run
 from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.lake.logic import keyed_leaves, name_leaf
 from bioreactor_lake.lake.row_wise import is_row_wise
@@ -29,11 +29,12 @@ def variable_of(schema_id: str) -> str:
 
 def remember_row_wise(backend: Any, name: str, data: ir.Table) -> None:
     """Keep whether a view treats each row by itself; part of the transaction that writes it."""
-    backend.raw_sql("CREATE TABLE IF NOT EXISTS lake_state.row_wise (name VARCHAR)")
-    known = backend.raw_sql(f"SELECT 1 FROM lake_state.row_wise WHERE name = {literal(name)}").fetchone()
-    if (known is not None) == is_row_wise(data):
+    is_known = name in _row_wise(backend)
+    if is_known == is_row_wise(data):
         return
-    if known is not None:
+    known_in_run.forget("row-wise")
+    backend.raw_sql("CREATE TABLE IF NOT EXISTS lake_state.row_wise (name VARCHAR)")
+    if is_known:
         backend.raw_sql(f"DELETE FROM lake_state.row_wise WHERE name = {literal(name)}")
     else:
         backend.raw_sql(f"INSERT INTO lake_state.row_wise VALUES ({literal(name)})")
@@ -45,17 +46,25 @@ def reads_files_only(backend: Any, data: ir.Table) -> bool:
 
 
 def _is_of_files(backend: Any, name: str) -> bool:
-    try:
-        found = backend.raw_sql(
-            "SELECT kind, upstreams FROM lake_state.relations SEMI JOIN lake_state.row_wise USING (name) "
-            f"WHERE name = {literal(name)} AND reference_tables = []"
-        ).fetchone()
-    except duckdb.CatalogException:
-        return False
+    found = holdings.relation_of(backend, name) if name in _row_wise(backend) else None
     if found is None:
         return False
-    kind, upstreams = found
+    kind, _, upstreams, others = found
+    if others:
+        return False
     return kind == "raw" or (bool(upstreams) and all(_is_of_files(backend, upstream) for upstream in upstreams))
+
+
+def _row_wise(backend: Any) -> set[str]:
+    """The views that treat each row by itself."""
+
+    def ask() -> set[str]:
+        try:
+            return {name for (name,) in backend.raw_sql("SELECT name FROM lake_state.row_wise").fetchall()}
+        except duckdb.CatalogException:
+            return set()
+
+    return known_in_run.known(backend, ("row-wise",), ask)
 
 
 @contextmanager

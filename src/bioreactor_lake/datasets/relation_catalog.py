@@ -2,17 +2,16 @@
 
 Asking DuckDB to describe a view would open raw files, and Ibis lists tables by way of pyarrow. The catalog's functions
 go through every column of every schema, so in a run, where nobody else can write, they are asked once and again after
-each save that wrote.
+each save that made or altered a relation.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from bioreactor_lake.lake.runs import current_run
+from bioreactor_lake.datasets import known_in_run
 
 Columns = list[tuple[str, str]]
 """Names and types as DuckDB spells them, in order."""
@@ -33,19 +32,10 @@ class Relation:
 
 _Relations = dict[tuple[str, str], Relation]
 
-# The run and the connection that it was read in. Ibis calls two connections to one file equal, so it is the object.
-_known: tuple[str, weakref.ref[Any], _Relations] | None = None
-
 
 def find(backend: Any, schema: str, name: str) -> Relation | None:
     """A relation, or None where there is none of that name."""
-    global _known
-    run = current_run()
-    if run is None:
-        return _read(backend).get((schema, name))
-    if _known is None or _known[0] != run.run_id or _known[1]() is not backend:
-        _known = run.run_id, weakref.ref(backend), _read(backend)
-    return _known[2].get((schema, name))
+    return known_in_run.known(backend, ("catalog",), lambda: _read(backend)).get((schema, name))
 
 
 def columns_of(backend: Any, schema: str, name: str) -> Columns:
@@ -55,9 +45,8 @@ def columns_of(backend: Any, schema: str, name: str) -> Columns:
 
 
 def forget() -> None:
-    """Ask again the next time: something was written, or a transaction rolled back."""
-    global _known
-    _known = None
+    """Ask again the next time: a relation was made, altered or dropped."""
+    known_in_run.forget("catalog")
 
 
 def _read(backend: Any) -> _Relations:

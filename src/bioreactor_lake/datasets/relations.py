@@ -16,7 +16,7 @@ from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 from kedro_datasets.ibis import TableDataset
 
-from bioreactor_lake.datasets import relation_catalog, warehouse
+from bioreactor_lake.datasets import known_in_run, relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import schema_of, spell_type
 from bioreactor_lake.datasets.preview import ColumnText, Described, show_reason, show_rows
 from bioreactor_lake.errors import LakeError
@@ -129,7 +129,9 @@ class WarehouseDataset(Described, TableDataset):  # type: ignore[misc]
                 f"Writing {self.qualified_name} failed: {error}", kept="It is as it was.", next_step=_next_step(error)
             ) from error
         finally:
-            if written is None or written.batches != 0:
+            if written is None:
+                known_in_run.forget()
+            elif written.reason or written.batches is None:
                 relation_catalog.forget()
         run = current_run() or Run()
         report = replace(written, seconds=run.seconds_since(started))

@@ -8,8 +8,8 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.datasets import holdings, warehouse
-from bioreactor_lake.datasets.expressions import compile_typed, list_batches, narrow_to, spell_type
+from bioreactor_lake.datasets import holdings, relation_catalog, warehouse
+from bioreactor_lake.datasets.expressions import compile_narrowed, compile_typed, list_batches, spell_type
 from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.portions import portions_of
 from bioreactor_lake.datasets.raw_check import confirm_raw_files
@@ -164,13 +164,14 @@ class MaterialisedDataset(WarehouseDataset):
         if not self._exists():
             # The batches that a run names are the first ones.
             self._make(backend, data.limit(0))
+            relation_catalog.forget()
             holdings.forget_batches(backend, self.qualified_name)
         touched = "temp.main.touched_batches"
         list_batches(backend, touched, [*changes.stale, *changes.gone])
         backend.raw_sql(f"DELETE FROM {self._qualified} WHERE batch_id IN (SELECT batch_id FROM {touched})")
         rows = 0
         if changes.stale:
-            query = compile_typed(backend, narrow_to(backend, data, changes.stale))
+            query = compile_narrowed(backend, data, changes.stale)
             with restricted(backend, data, changes.stale):
                 (rows,) = backend.raw_sql(f"INSERT INTO {self._qualified} {query} ORDER BY {self._order}").fetchone()
         holdings.remember_batches(backend, self.qualified_name, self._qualified, touched)

@@ -9,7 +9,6 @@ from bioreactor_lake.datasets import holdings
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.tables import MaterialisedDataset, ViewDataset
-from bioreactor_lake.sql import literal
 
 _ACCEPTED = "SELECT path, content_hash FROM raw.files WHERE status = 'accepted'"
 
@@ -28,10 +27,8 @@ def version_of(backend: Any, dataset: Any) -> str | None:
             backend, f"SELECT batch_id, fingerprint FROM ({holdings.held_rows(dataset.qualified_name)})"
         )
     if isinstance(dataset, ViewDataset):
-        found = backend.raw_sql(
-            f"SELECT logic FROM lake_state.relations WHERE name = {literal(dataset.qualified_name)}"
-        ).fetchone()
-        text = None if found is None else f"{found[0]}|{holdings.digest_rows(backend, _ACCEPTED)}"
+        found = holdings.relation_of(backend, dataset.qualified_name)
+        text = None if found is None else f"{found[1]}|{holdings.digest_rows(backend, _ACCEPTED)}"
         return None if text is None else hashlib.sha256(text.encode()).hexdigest()[:32]
     return None
 

@@ -15,6 +15,7 @@ import ibis
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from bioreactor_lake.errors import LakeError, LockedError
+from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.runs import Run, current_run, new_run_id
 from bioreactor_lake.raw_store import RawConfig, RawStore, open_store
 
@@ -221,7 +222,7 @@ def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | No
         reraise=True,
     )
     try:
-        return waiting(ibis.duckdb.connect, path, read_only=not write, **settings)
+        return waiting(_connect, path, read_only=not write, **settings)
     except duckdb.Error as error:
         if _is_locked(error):
             raise LockedError(
@@ -242,6 +243,22 @@ def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | No
         raise LakeError(
             f"DuckDB cannot open {path}: {error}", kept="Nothing was changed.", next_step=next_step
         ) from error
+
+
+def _connect(path: Path, **settings: Any) -> ibis.BaseBackend:
+    """A connection; in a process that stays the same object again, so that what is kept of expressions fits it."""
+    if not resident.stays():
+        return ibis.duckdb.connect(path, **settings)
+    made: list[ibis.BaseBackend] = []
+
+    def make() -> ibis.BaseBackend:
+        made.append(ibis.duckdb.connect(path, **settings))
+        return made[0]
+
+    backend = resident.kept(("backend", path, *sorted(settings.items())), make)
+    if not made:
+        backend.reconnect()
+    return backend
 
 
 def _is_locked(error: BaseException) -> bool:

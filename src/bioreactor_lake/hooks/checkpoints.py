@@ -87,4 +87,10 @@ def read_checkpoints(context: KedroContext, catalog: DataCatalog) -> Checkpoints
     from bioreactor_lake.datasets.checkpoints import Checkpoints
     from bioreactor_lake.quality.configuration import QualitySettings
 
-    return Checkpoints(catalog, QualitySettings.load(context.config_loader, tables_with_suites(catalog), [MANIFEST]))
+    loader, tables = context.config_loader, tables_with_suites(catalog)
+
+    def load() -> QualitySettings:
+        return QualitySettings.load(loader, tables, [MANIFEST])
+
+    kept = getattr(loader, "kept", None)  # a notebook may have a loader of Kedro's own
+    return Checkpoints(catalog, load() if kept is None else kept(f"quality of {', '.join(tables)}", load))

@@ -21,8 +21,10 @@ from bioreactor_lake.datasets.tables import MaterialisedDataset
 from bioreactor_lake.datasets.versions import version_of, version_published
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.hooks.dataset_names import DatasetNames
+from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.logic import leaves, name_leaf
 from bioreactor_lake.lake.runs import RAW_FILES, CheckReport, ReadReport, WriteReport
+from bioreactor_lake.lake.structure import hash_structure
 from bioreactor_lake.lineage.columns import trace_columns
 from bioreactor_lake.lineage.events import DatasetUse
 from bioreactor_lake.lineage.facets import (
@@ -39,6 +41,7 @@ from bioreactor_lake.lineage.facets import (
 from bioreactor_lake.lineage.naming import (
     DatasetName,
 )
+from bioreactor_lake.lineage.origins import TableLineage
 from bioreactor_lake.lineage.settings import LineageSettings
 
 _RAW_DESCRIPTION = "Raw files, with the columns of all that are accepted"
@@ -198,8 +201,9 @@ class DatasetFacts:
     def _column_lineage(self, data: ir.Table) -> Facets:
         if data.op().find(ops.InMemoryTable):
             return {}
+        structure = hash_structure(data)
         try:
-            lineage = trace_columns(data)
+            lineage = trace_columns(data) if structure is None else _trace_kept(structure, data)
         except LakeError:
             return {}
         names = {name_leaf(leaf): self._names.of_leaf(leaf)[0] for leaf in leaves(data)}
@@ -232,6 +236,10 @@ class DatasetFacts:
                 self._versions[name] = self._version_now(dataset)
             facets |= version_facet(self._versions.get(name))
         return DatasetUse(name, facets)
+
+
+def _trace_kept(structure: str, data: ir.Table) -> TableLineage:
+    return resident.kept(("columns", structure), lambda: trace_columns(data))
 
 
 def _spell_columns(dataset: Any, schema: ibis.Schema) -> dict[str, str]:

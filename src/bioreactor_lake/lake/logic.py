@@ -11,6 +11,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.locality import is_keyed, mixes_batches
 
 WHOLE = "whole-"
@@ -51,8 +52,12 @@ def hash_logic(table: ir.Table) -> str:
 
 def leaves(table: ir.Table) -> list[ops.PhysicalTable]:
     """The database tables that an expression reads, each once, by name."""
-    found = table.op().find((ops.DatabaseTable, ops.UnboundTable))
-    return sorted({name_leaf(leaf): leaf for leaf in found}.values(), key=name_leaf)
+
+    def find() -> list[ops.PhysicalTable]:
+        found = table.op().find((ops.DatabaseTable, ops.UnboundTable))
+        return sorted({name_leaf(leaf): leaf for leaf in found}.values(), key=name_leaf)
+
+    return [*resident.kept(("leaves", table.op()), find)]
 
 
 def keyed_leaves(table: ir.Table) -> list[ops.PhysicalTable]:

@@ -117,6 +117,8 @@ class Run:
         verify: Whether the content of raw files is hashed even where nothing points to a change.
         allow_removal: Whether raw files may go away in numbers.
         take_over: Whether the marts of another lake may be replaced by this one's.
+        patience_seconds: How long after its last write a new raw file that is not whole is passed over, because its
+            writer may be at work on it; 0 for no file.
         lock_timeout_seconds: How long it waits for another process that holds the warehouse.
         retry_rule: How often what can pass by itself is tried, in the node under way.
         catalog: Kedro's catalog of the run, from the moment the pipeline begins.
@@ -143,6 +145,7 @@ class Run:
     verify: bool = False
     allow_removal: bool = False
     take_over: bool = False
+    patience_seconds: float = 0
     lock_timeout_seconds: float = 60
     retry_rule: RetryRule = field(default_factory=RetryRule)
     catalog: Any = None

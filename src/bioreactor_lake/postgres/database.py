@@ -17,6 +17,7 @@ from bioreactor_lake.lake.runs import retry_rule
 from bioreactor_lake.postgres import placement
 from bioreactor_lake.postgres.cluster import log_settings
 from bioreactor_lake.postgres.embedded import EmbeddedServer
+from bioreactor_lake.postgres.kept_connections import close_idle, connected
 
 Result = TypeVar("Result")
 
@@ -175,7 +176,7 @@ class Database:
         """
 
         def once() -> Result:
-            with self.connect() as connection:
+            with connected(self.url, self.connect) as connection:
                 return action(connection)
 
         rule = with_own(retry_rule(), self.config.get("attempts"), self.config.get("wait_seconds"))
@@ -189,6 +190,7 @@ class Database:
 
 def release_embedded() -> None:
     """Let go of the embedded servers that this process uses; the last process stops them."""
+    close_idle()
     while _embedded:
         _, server = _embedded.popitem()
         with suppress(LakeError):

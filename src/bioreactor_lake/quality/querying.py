@@ -8,13 +8,15 @@ from typing import Any
 
 import ibis.expr.types as ir
 
+from bioreactor_lake.lake.compiled import compile_sql
+
 Row = dict[str, Any]
 
 
 def fetch(table: ir.Table) -> list[Row]:
     """The rows of an expression, without the detour over pandas that Ibis takes."""
     backend = table.get_backend()
-    return fetch_sql(backend, backend.compile(table))
+    return fetch_sql(backend, compile_sql(backend, table))
 
 
 def fetch_sql(backend: Any, query: str) -> list[Row]:

@@ -108,6 +108,10 @@ class Bucket:
                 raise explain(error, self.root, self._endpoint) from error
             raise OSError(str(error)) from error
 
+    def is_unfinished(self, path: str, patience_seconds: float) -> bool:
+        """False: an object is there when it is whole."""
+        return False
+
     def prepare(self, backend: Any, *, remember: bool) -> None:
         """Load DuckDB's httpfs and let it in as this client is."""
         with self._explained():

@@ -97,6 +97,14 @@ class RawStore(Protocol):
             OSError: The file cannot be read.
         """
 
+    def is_unfinished(self, path: str, patience_seconds: float) -> bool:
+        """Whether somebody is still at work on a file: it is not whole, and was written not long ago.
+
+        Args:
+            path: Its path under the root.
+            patience_seconds: How long after the last write that is believed.
+        """
+
     def prepare(self, backend: Any, *, remember: bool) -> None:
         """Enable a DuckDB connection to read the files.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.raw_store.files import FoundFile, is_raw_file
+from bioreactor_lake.raw_store.wholeness import is_whole
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,17 @@ class Folder:
         """As `RawStore.read_start`."""
         with Path(file.location).open("rb") as stream:
             return stream.read(length)
+
+    def is_unfinished(self, path: str, patience_seconds: float) -> bool:
+        """As `RawStore.is_unfinished`."""
+        location = self._path / path
+        try:
+            stat = location.stat()
+            written = max(stat.st_mtime, stat.st_ctime)
+            return time.time() - written < patience_seconds and not is_whole(location)
+        except OSError:
+            # What cannot be read is not being written: whoever reads it says why.
+            return False
 
     def prepare(self, backend: Any, *, remember: bool) -> None:
         """Nothing: DuckDB reads folders by itself."""

@@ -1,0 +1,53 @@
+"""Kedro's configuration, read once by a process that stays for as long as its files are as they were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kedro.config import OmegaConfigLoader
+
+from bioreactor_lake.lake import resident
+
+Read = TypeVar("Read")
+
+
+class LakeConfigLoader(OmegaConfigLoader):
+    """Kedro's config loader.
+
+    To read YAML and resolve it takes as long as to publish a batch. In a process that makes many runs, what the files
+    say is therefore kept, under the size, times and inode of every file, the environment variables and what the run was
+    given. A change of any is followed by the next run.
+    """
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """A part of the configuration, such as `catalog`."""
+        if key in self or not resident.stays():
+            return super().__getitem__(key)
+        return deepcopy(self.kept(key, lambda: super(LakeConfigLoader, self).__getitem__(key)))
+
+    def kept(self, name: str, read: Callable[[], Read]) -> Read:
+        """What is read of the configuration, or was while it was the same.
+
+        Args:
+            name: What it is.
+            read: Reads it; the result must not be changed.
+        """
+        return resident.kept(("configuration", name, self._state), read)
+
+    @cached_property
+    def _state(self) -> tuple[Any, ...]:
+        """All that the configuration depends on."""
+        files = []
+        for environment in dict.fromkeys((self.base_env, self.env or self.default_run_env)):
+            for folder, _, names in os.walk(Path(self.conf_source, environment)):
+                for name in names:
+                    path = Path(folder, name)
+                    stat = path.stat()
+                    files.append((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino))
+        given = (self.conf_source, self.env, repr(self.runtime_params))
+        return (*given, tuple(sorted(files)), tuple(sorted(os.environ.items())))
