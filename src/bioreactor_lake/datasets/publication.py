@@ -15,11 +15,13 @@ from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
 from bioreactor_lake.datasets.gate import find_holds, settle_holds, without
 from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
 from bioreactor_lake.datasets.reads import find_reads
+from bioreactor_lake.datasets.recall import find_sources, recall
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.locality import why_not_local
 from bioreactor_lake.lake.runs import NOT_PUBLISHED, OTHER_COLUMNS, Run, WriteReport
 from bioreactor_lake.postgres import holdings as state
 from bioreactor_lake.postgres.activity import look_after
+from bioreactor_lake.postgres.memory import remember_sources
 from bioreactor_lake.postgres.publishing import (
     MartTable,
     ensure_mart,
@@ -84,6 +86,7 @@ class Publication:
         state.ensure(connection)
         lock(connection, self.mart)
         state.claim(connection, lake_id, take_over=run.take_over)
+        recall(self.backend, connection, lake_id)
         failed: set[str] = set()
         while True:
             try:
@@ -135,6 +138,8 @@ class Publication:
         state.remember(
             connection, self.name, self.mart.qualified, fingerprints, touched, logic=self.logic, run_id=run.run_id
         )
+        sources = find_sources(self.backend, touched, compared.held)
+        remember_sources(connection, sources, touched, compared.held)
         after = look_after(connection, self.mart.qualified, compared.activity)
         state.remember_activity(connection, self.name, after)
         batches = changes.total if touched is None else len(touched)

@@ -14,6 +14,7 @@ import psycopg
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.libraries import library_versions, why_other_logic
 from bioreactor_lake.lake.logic import WHOLE
+from bioreactor_lake.postgres import memory
 from bioreactor_lake.postgres.activity import Activity
 from bioreactor_lake.sql import quote
 
@@ -47,9 +48,9 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
     """Create the tables of the state if they are not there, and what an earlier version did not have yet."""
     # ALTER TABLE waits for every reader even where it has nothing to do.
     if connection.execute(
-        "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('lake.marts') "
-        "AND attname IN ('libraries', 'activity') AND NOT attisdropped"
-    ).fetchone() == (2,):
+        "SELECT count(*), to_regclass('lake.releases') IS NOT NULL FROM pg_attribute "
+        "WHERE attrelid = to_regclass('lake.marts') AND attname IN ('libraries', 'activity') AND NOT attisdropped"
+    ).fetchone() == (2, True):
         return
     # Two first publishes at once would trip over each other's CREATE.
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
@@ -65,6 +66,7 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
     )
     connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS libraries text")
     connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS activity text")
+    memory.ensure(connection)
 
 
 def claim(connection: psycopg.Connection[Any], lake_id: str, *, take_over: bool) -> None:
@@ -86,6 +88,7 @@ def claim(connection: psycopg.Connection[Any], lake_id: str, *, take_over: bool)
     connection.execute("DELETE FROM lake.identity")
     connection.execute("INSERT INTO lake.identity VALUES (%s, now())", [lake_id])
     connection.execute("DELETE FROM lake.held")
+    connection.execute("DELETE FROM lake.sources")
 
 
 def summary(connection: psycopg.Connection[Any], mart: str) -> Summary:
