@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -68,6 +69,7 @@ class Lake:
         self.logic: dict[str, Node] = {}
         self.reading: dict[str, Any] = {}
         self.checkpoints: bool | None = False  # what is made up for a test need not be physical
+        self.suites: dict[str, dict[str, Any]] | None = None  # by table, in place of the project's
         self.fresh_state: object = None  # what the last fresh build was made of, and its tables
         self.fresh_tables: dict[str, pd.DataFrame] = {}
         name = f"lake_{uuid4().hex[:10]}"
@@ -82,9 +84,23 @@ class Lake:
             parameters = {"reading": self.reading, **parameters}
         with environment(self), in_place(self.logic), running() as this_run:
             bootstrap_project(PROJECT)
-            with KedroSession.create(project_path=PROJECT, runtime_params=parameters, save_on_close=False) as session:
+            configuration = {"conf_source": str(self._configuration())} if self.suites is not None else {}
+            with KedroSession.create(
+                project_path=PROJECT, runtime_params=parameters, save_on_close=False, **configuration
+            ) as session:
                 session.run(pipeline_names=list(pipelines) or None)
             return this_run
+
+    def _configuration(self) -> Path:
+        """The project's configuration with the lake's own suites."""
+        folder = self.folder / "conf"
+        if not folder.exists():
+            shutil.copytree(PROJECT / "conf", folder)
+        shutil.rmtree(folder / "base" / "suites")
+        (folder / "base" / "suites").mkdir()
+        for table, expectations in (self.suites or {}).items():
+            (folder / "base" / "suites" / f"{table}.json").write_text(json.dumps({"expectations": expectations}))
+        return folder
 
     def run_batches(self, *batches: str, pipelines: tuple[str, ...] = (), **parameters: object) -> Run:
         with running() as this_run:

@@ -218,3 +218,47 @@ def test_checks_can_be_left_out(lake: Lake) -> None:
     assert rows(lake, "B-2")["mart_bioreactor_overview"].avg_value.max() == 99
     assert list(lake.run().held) == ["B-2"]
     assert list(lake.run(checkpoints=False).held) == ["B-2"]  # what failed before is still known
+
+
+def at_most(limit: float, column: str, severity: str = "error") -> dict[str, object]:
+    return {
+        "low": {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": column, "max_value": limit},
+            "severity": severity,
+        }
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("table", "column"), [("stg_bioreactor", "value"), ("mart_bioreactor_overview", "max_value")])
+def test_a_suite_that_changes_is_asked_of_what_is_there(lake: Lake, table: str, column: str) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=60))
+    lake.suites = {table: at_most(50, column)}
+    assert list(lake.run().held) == ["B-2"]
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].empty
+    lake.suites = {table: at_most(50, column, "warn")}
+    assert lake.run().held == {}  # milder
+    assert len(rows(lake, "B-2")["mart_bioreactor_overview"]) == 3
+    lake.suites = {table: at_most(50, column)}
+    run = lake.run()  # stricter: it is said, and readers keep what was published
+    assert list(run.held) == ["B-2"]
+    assert "5 of 15 rows" in run.held["B-2"][0] or "1 of 3 rows" in run.held["B-2"][0]
+    assert len(rows(lake, "B-2")["mart_bioreactor_overview"]) == 3
+    assert list(lake.run().held) == ["B-2"]
+    lake.suites = {table: at_most(70, column)}
+    assert lake.run().held == {}  # wider
+    lake.put("B-2.parquet", readings("B-2", 2, ph=80))
+    assert list(lake.run().held) == ["B-2"]
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].max_value.max() == 60
+
+
+@pytest.mark.slow
+def test_what_could_not_be_found_out_is_asked_again(lake: Lake) -> None:
+    suite = {"type": "expect_column_values_to_exist_in_other_table", "kwargs": {"column": "batch_id"}}
+    suite["kwargs"]["other_table_name"] = "mart_bioreactor_overview"
+    lake.suites = {"dim_batch": {"published": suite}}
+    with pytest.raises(Exception, match="could not be checked"):
+        lake.run()  # there is no mart yet
+    lake.run(checkpoints=False)
+    assert lake.run().held == {}

@@ -69,9 +69,16 @@ class Checkpoints:
         self._judge(backend, [table], run)
 
     def forget_others(self) -> None:
-        """Drop what is kept of tables that have no suite any more: nobody could mend what nobody asks for."""
-        tables = [self.catalog[name].qualified_name for name in self.settings.suites]
-        verdicts.forget_tables(self.catalog[MANIFEST].connection, tables)
+        """Drop what is kept of tables that have no suite any more, or of marts that had another one.
+
+        Nobody could mend what nobody asks for.
+        """
+        backend = self.catalog[MANIFEST].connection
+        suites = {self.catalog[name].qualified_name: suite for name, suite in self.settings.suites.items()}
+        verdicts.forget_tables(backend, list(suites))
+        for table, suite in suites.items():
+            if not isinstance(self.catalog[suite.table], WarehouseDataset):
+                verdicts.forget_other_suites(backend, table, self._version(suite))
 
     def refuse_to_build_on(self, names: Sequence[str], run: Run) -> None:
         """Stop where a table that something is to be built on fails what nothing may be built on.
@@ -87,6 +94,20 @@ class Checkpoints:
         tables = [one for one in datasets if isinstance(one, WarehouseDataset)]
         if tables:
             self._judge(tables[0].connection, [one.qualified_name for one in tables], run)
+
+    def find_unasked(self, mart: str, backend: Any, held: Sequence[str]) -> list[str]:
+        """The batches of a mart of which its suite was not asked as they are.
+
+        Args:
+            mart: Schema and name.
+            backend: The warehouse, after `holdings.expect`.
+            held: Batches in it that are left as they are.
+        """
+        suite = self._suite_of(mart)
+        if suite is None:
+            return []
+        verdicts.ensure(backend)
+        return verdicts.find_unasked(backend, mart, self._version(suite), held)
 
     def check_published(
         self,
@@ -117,16 +138,15 @@ class Checkpoints:
         Raises:
             LakeError: The mart fails something that must not be published at all; everything has to be rolled back.
         """
-        names = [one for one in self.settings.suites if getattr(self.catalog.get(one), "qualified_name", None) == mart]
-        if not names:
+        suite = self._suite_of(mart)
+        if suite is None:
             return []
-        suite = self.settings.suites[names[0]]
         verdicts.ensure(backend)
         schema, table = rows
         written = ibis.postgres.from_connection(connection).table(table, database=schema)
         if held:
             written = written.filter(~written[BATCH].isin(list(held)))
-        beside = self._others(suite) | {f"{names[0]}{WAREHOUSE}": data}
+        beside = self._others(suite) | {f"{suite.table}{WAREHOUSE}": data}
         found = self._check(written, suite, batches, beside)
         expected = dict(holdings.expected(backend, batches))
         about = {batch: print_ for batch, print_ in expected.items() if batch not in held}
@@ -139,6 +159,10 @@ class Checkpoints:
         if of_table := tuple(verdicts.say(one) for one in failures if one.batch is None):
             run.failing_tables[mart] = of_table
         return [one.batch for one in failures if one.batch is not None]
+
+    def _suite_of(self, mart: str) -> Suite | None:
+        suites = self.settings.suites
+        return next((suites[name] for name in suites if self.catalog[name].qualified_name == mart), None)
 
     def _ask(self, backend: Any, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None) -> list[Verdict]:
         """Ask what is about batches of those batches, and the rest of the table; of all in one where all are asked."""

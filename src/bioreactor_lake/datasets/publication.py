@@ -105,7 +105,10 @@ class Publication:
     def _carry_out(self, connection: psycopg.Connection[Any], run: Run, swap_timeout_seconds: float) -> WriteReport:
         compared, reason = self.compare(connection, run)
         changes = compared.batches
+        unasked = self._find_unasked(run, compared.held)
         if reason is None and not changes:
+            if unasked:
+                self._checking(connection, run, unasked, compared.held)(self.mart.schema, self.mart.name)
             state.confirm_libraries(connection, self.name, self.logic)
             state.remember_activity(connection, self.name, compared.activity)
             return WriteReport(self.name, 0, 0, batches=0)
@@ -130,8 +133,8 @@ class Publication:
             narrowed = narrow_to(self.backend, self.data, changes.stale, scratch="lake_state.publishing_batches")
             few = len(changes.stale) <= _FEW_BATCHES
             rows = publish_batches(connection, self.mart, self._reader(narrowed, few=few), touched)
-            if changes.stale:
-                self._checking(connection, run, changes.stale, compared.held)(self.mart.schema, self.mart.name)
+            if asked := sorted({*changes.stale, *unasked}):
+                self._checking(connection, run, asked, compared.held)(self.mart.schema, self.mart.name)
         fingerprints = holdings.expected(self.backend, None if touched is None else changes.stale)
         # Where all batches have one fingerprint, the first is taken for it.
         fingerprints.sort(key=lambda row: row[0] in compared.held)
@@ -161,11 +164,17 @@ class Publication:
                 self.name, self.backend, connection, without(self.data, held), (schema, table), batches, held, run
             )
             # A released one fails and is published.
-            again = [batch for batch in failing if batch in find_holds(self.backend, self.name)]
-            if again:
+            if failing and (again := sorted(find_holds(self.backend, self.name).keys() & set(failing))):
                 raise _BatchesFail(again)
 
         return check
+
+    def _find_unasked(self, run: Run, held: Sequence[str]) -> list[str]:
+        """Batches that were published when nobody asked, or when other things were asked."""
+        if run.checkpoints is None or run.batches:
+            return []
+        unasked: list[str] = run.checkpoints.find_unasked(self.name, self.backend, held)
+        return unasked
 
     def compare(
         self, connection: psycopg.Connection[Any], run: Run, *, count: bool = True

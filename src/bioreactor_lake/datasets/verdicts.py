@@ -102,6 +102,23 @@ def find_unchecked(backend: Any, table: str, held: str, suite: str) -> tuple[dic
     return unchecked, len(unchecked.keys() - {TABLE}) == total
 
 
+def find_unasked(backend: Any, mart: str, suite: str, held: Sequence[str]) -> list[str]:
+    """The batches of a mart that were not checked as they are expected, but for held ones, in order.
+
+    Args:
+        backend: The warehouse, after `ensure` and `holdings.expect`.
+        mart: Schema and name.
+        suite: The suite's fingerprint.
+        held: The held batches.
+    """
+    rows = backend.raw_sql(
+        f"SELECT batch_id FROM ({holdings.EXPECTED_QUERY}) ANTI JOIN (FROM quality.checked WHERE "
+        f"table_name = {literal(mart)} AND suite = {literal(suite)}) USING (batch_id, fingerprint) "
+        f"WHERE NOT list_contains([{', '.join(map(literal, held))}]::VARCHAR[], batch_id) ORDER BY 1"
+    ).fetchall()
+    return [batch for (batch,) in rows]
+
+
 def remember(
     backend: Any,
     table: str,
@@ -126,7 +143,9 @@ def remember(
         forget_others: Whether to drop what is kept of batches that the last `find_unchecked` did not find.
     """
     failures = [one for one in verdicts if not one.success]
-    checked = [_about(table, batch, fingerprint, suite) for batch, fingerprint in fingerprints.items()]
+    # What could not be found out is asked again, unless it would only warn.
+    is_answered = not any(one.error and one.severity != WARN for one in verdicts)
+    checked = [_about(table, *about, suite) for about in fingerprints.items()] if is_answered else []
     failing = [_failing(table, one, fingerprints, suite) for one in failures]
     results = [_result(run_id, one, _failing(table, one, fingerprints, suite)) for one in failures]
     results += _summaries(run_id, table, suite, verdicts)
@@ -191,6 +210,21 @@ def forget_tables(backend: Any, kept: Sequence[str]) -> None:
         among = f"[{', '.join(map(literal, kept))}]::VARCHAR[]"
         for name in ("checked", "failing"):
             backend.raw_sql(f"DELETE FROM quality.{name} WHERE NOT list_contains({among}, table_name)")
+
+
+def forget_other_suites(backend: Any, table: str, suite: str) -> None:
+    """Drop what is kept of a table that was asked for by another suite: it is no answer to what is asked now.
+
+    Args:
+        backend: The warehouse.
+        table: Schema and name.
+        suite: The suite's fingerprint.
+    """
+    if is_there(backend):
+        for name in ("checked", "failing"):
+            backend.raw_sql(
+                f"DELETE FROM quality.{name} WHERE table_name = {literal(table)} AND suite <> {literal(suite)}"
+            )
 
 
 def failing_tables(backend: Any) -> list[str]:
