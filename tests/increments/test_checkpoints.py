@@ -10,15 +10,8 @@ import ibis
 import pandas as pd
 import psycopg
 import pytest
-from kedro.framework.project import pipelines
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
-from tests.increments.lake import MARTS, PROJECT, Lake, environment
-from tests.increments.variants import in_place
+from tests.increments.lake import MARTS, Lake
 
-from bioreactor_lake.datasets.gate import Hold
-from bioreactor_lake.datasets.releases import release_batches
-from bioreactor_lake.lake.runs import running
 from bioreactor_lake.pipelines.curated.nodes import describe_batches
 from bioreactor_lake.pipelines.marts.nodes import build_overview
 
@@ -139,15 +132,6 @@ def one_reading_more(stg_bioreactor: ibis.Table) -> ibis.Table:
     return dim_batch.mutate(reading_count=dim_batch.reading_count + 1)
 
 
-def released(lake: Lake, batch: str) -> list[Hold]:
-    """Release a batch as the command does, with the nodes that are in place."""
-    with environment(lake), running():
-        bootstrap_project(PROJECT)
-        with KedroSession.create(project_path=PROJECT, save_on_close=False) as session:
-            catalog = session.load_context().catalog
-            return release_batches(catalog, pipelines["__default__"], [batch], "seen")[batch]
-
-
 @pytest.mark.slow
 def test_a_mart_is_checked_before_anybody_sees_it(lake: Lake) -> None:
     lake.run()
@@ -176,8 +160,7 @@ def test_a_batch_that_only_a_mart_holds_can_be_released(lake: Lake) -> None:
     run = lake.run()
     assert list(run.held) == ["B-2"]
     assert all(reason.startswith("marts.mart_bioreactor_overview") for reason in run.held["B-2"])
-    with in_place(lake.logic):
-        holds = released(lake, "B-2")
+    holds = lake.release("B-2")["B-2"]
     assert [hold.batch for hold in holds] == ["B-2"]
     assert lake.run("marts").held == {}
     lake.logic["marts.build_overview"] = spoiled_more

@@ -10,7 +10,8 @@ import ibis
 import ibis.expr.types as ir
 import psycopg
 
-from bioreactor_lake.datasets import MANIFEST, holdings, verdicts
+from bioreactor_lake.datasets import MANIFEST, holdings, verdicts, warehouse
+from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.datasets.raw_restriction import reads_files_only, restricted
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError
@@ -58,11 +59,11 @@ class Checkpoints:
         unchecked, is_all = verdicts.find_unchecked(backend, table, holdings.held_by(backend, table), version)
         if unchecked:
             batches = [batch for batch in unchecked if batch != verdicts.TABLE]
-            found = self._ask(backend, dataset, suite, None if is_all else batches)
+            found = self._ask(dataset, suite, None if is_all else batches)
             verdicts.remember(backend, table, unchecked, version, found, run_id=run.run_id, forget_others=True)
             self._tell(table, found, run)
         elif (of_the_clock := _of_the_clock(suite)).expectations:
-            found = self._ask(backend, dataset, of_the_clock, None)
+            found = self._ask(dataset, of_the_clock, None)
             only = [one.id for one in of_the_clock.expectations]
             verdicts.remember(backend, table, {}, version, found, run_id=run.run_id, only=only)
             self._tell(table, found, run)
@@ -164,7 +165,7 @@ class Checkpoints:
         suites = self.settings.suites
         return next((suites[name] for name in suites if self.catalog[name].qualified_name == mart), None)
 
-    def _ask(self, backend: Any, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None) -> list[Verdict]:
+    def _ask(self, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None) -> list[Verdict]:
         """Ask what is about batches of those batches, and the rest of the table; of all in one where all are asked."""
         of_batches = replace(suite, expectations=tuple(one for one in suite.expectations if one.scope == "batch"))
         of_table = replace(suite, expectations=tuple(one for one in suite.expectations if one.scope != "batch"))
@@ -172,19 +173,28 @@ class Checkpoints:
         for part, named in ((suite, None),) if batches is None else ((of_batches, batches), (of_table, None)):
             if not part.expectations or named == []:
                 continue
-            table, beside = dataset.load(), self._others(part)
-            found += self._check_files(backend, table, part, named, beside)
+            found += self._check_files(dataset, part, named, self._others(part))
         return found
 
     def _check_files(
-        self, backend: Any, table: ir.Table, suite: Suite, batches: list[str] | None, beside: Mapping[str, ir.Table]
+        self, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None, beside: Mapping[str, ir.Table]
     ) -> list[Verdict]:
-        """Check; the files of other batches are not opened, unless an expectation looks beyond its batches."""
+        """Check; the files of other batches are not opened, unless an expectation looks beyond its batches.
+
+        Raises:
+            LakeError: A raw file changed since it was inspected: what was found is not about what the manifest says.
+        """
+        backend, table = dataset.connection, dataset.load()
         reading = [one for one in (table, *beside.values()) if batches and reads_files_only(backend, one)]
         if not reading or any(one.looks_beyond_batches for one in suite.expectations):
-            return self._check(table, suite, batches, beside)
-        with restricted(backend, reading[0], batches or []):
-            return self._check(table, suite, batches, beside)
+            found = self._check(table, suite, batches, beside)
+        else:
+            with restricted(backend, reading[0], batches or []):
+                found = self._check(table, suite, batches, beside)
+        store = warehouse.raw_store(dataset.warehouse_config)
+        for one in (table, *beside.values()):
+            confirm_raw_files(backend, store, one, batches)
+        return found
 
     def _check(
         self, table: ir.Table, suite: Suite, batches: Sequence[str] | None, beside: Mapping[str, ir.Table]

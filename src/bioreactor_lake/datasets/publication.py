@@ -11,8 +11,9 @@ import ibis.expr.types as ir
 import psycopg
 
 from bioreactor_lake.datasets import holdings
+from bioreactor_lake.datasets.behind import find_behind
 from bioreactor_lake.datasets.expressions import compile_typed, narrow_to
-from bioreactor_lake.datasets.gate import find_holds, settle_holds, without
+from bioreactor_lake.datasets.gate import Hold, find_holds, settle_holds, without
 from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
 from bioreactor_lake.datasets.reads import find_reads
 from bioreactor_lake.datasets.recall import find_sources, recall
@@ -188,11 +189,31 @@ class Publication:
         """
         columns = held_columns(connection, self.mart.qualified)
         is_there = state.is_there(connection) and bool(columns)
-        held = self._hold_back(connection, run, is_there=is_there)
+        behind: dict[str, tuple[Hold, ...]] = {}
+        while True:
+            held = self._hold_back(connection, run, behind, is_there=is_there)
+            changes, reason = self._compare(connection, run, columns if is_there else None, held, count=count)
+            touched = [*changes.batches.stale, *changes.batches.gone] if reason is None else None
+            if run.checkpoints is None or touched == []:
+                return changes, reason
+            more = find_behind(self.backend, self.data, touched)
+            if more.keys() <= set(held):
+                return changes, reason
+            behind |= more
+
+    def _compare(
+        self,
+        connection: psycopg.Connection[Any],
+        run: Run,
+        columns: dict[str, str] | None,
+        held: tuple[str, ...],
+        *,
+        count: bool,
+    ) -> tuple[MartChanges, str | None]:
         named = tuple(batch for batch in run.batches if batch not in held)
         if run.batches and not named:
             return MartChanges(holdings.no_changes(self.backend), 0, 0, None, held), None
-        if not is_there:
+        if columns is None:
             changes = MartChanges(differences(self.backend, [], named), 0, 0, None, held)
             return changes, why_not_local(self.data) if named else NOT_PUBLISHED
         changes = replace(
@@ -201,14 +222,29 @@ class Publication:
         )
         return changes, self._why_whole(connection, run, columns, changes)
 
-    def _hold_back(self, connection: psycopg.Connection[Any], run: Run, *, is_there: bool) -> tuple[str, ...]:
+    def _hold_back(
+        self,
+        connection: psycopg.Connection[Any],
+        run: Run,
+        behind: Mapping[str, tuple[Hold, ...]],
+        *,
+        is_there: bool,
+    ) -> tuple[str, ...]:
         """Leave held batches as they are, and tell the run of them."""
 
         def published(held: Sequence[str]) -> dict[str, str]:
             return state.held_of(connection, self.name, held) if is_there else {}
 
         # From what the upstreams hold: a publish may be made again.
-        holds = settle_holds(self.backend, self.name, self.data, self.logic, published=published, assume=self.assume)
+        holds = settle_holds(
+            self.backend,
+            self.name,
+            self.data,
+            self.logic,
+            published=published,
+            assume=self.assume,
+            besides=behind,
+        )
         for batch, found in holds.items():
             run.held[batch] = tuple(hold.reason for hold in found)
         return tuple(holds)

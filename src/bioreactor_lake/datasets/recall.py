@@ -1,7 +1,7 @@
 """What a warehouse that was deleted and built again cannot know, given back by the database of the marts.
 
-The raw files say everything but two things: which batches were in the earlier versions of a file that cannot be read
-now, and what people have released. Both are kept in Postgres with the marts that they are about, and a publish gives
+The raw files say everything but two things: which batches were in a file that cannot be read now, and what people
+have released. Both are kept in Postgres with the marts that they are about, and a publish gives
 them to a warehouse that lacks them before it asks which batches are held.
 """
 
@@ -14,13 +14,13 @@ from typing import Any
 import psycopg
 
 from bioreactor_lake.datasets import relation_catalog
-from bioreactor_lake.datasets.gate import RELEASES
+from bioreactor_lake.datasets.gate import FILES_READ, RELEASES
 from bioreactor_lake.datasets.json_rows import query_rows
 from bioreactor_lake.postgres import memory
 from bioreactor_lake.sql import literal
 
 _RELEASE = dict.fromkeys(memory.RELEASE_COLUMNS, "VARCHAR") | {"released_at": "TIMESTAMP"}
-_VERSION = {"path": "VARCHAR", "content_hash": "VARCHAR", "batch_ids": "VARCHAR[]"}
+_FILE = {"path": "VARCHAR", "batch_ids": "VARCHAR[]"}
 
 
 def recall(backend: Any, connection: psycopg.Connection[Any], lake_id: str) -> None:
@@ -31,8 +31,8 @@ def recall(backend: Any, connection: psycopg.Connection[Any], lake_id: str) -> N
         connection: To the database of the marts, after `holdings.ensure`.
         lake_id: The lake.
     """
-    if relation_catalog.find(backend, "raw", "files") is not None:
-        _recall_versions(backend, connection)
+    if relation_catalog.find(backend, "lake_state", "files_read") is not None:
+        _recall_files(backend, connection)
     share_releases(backend, connection, lake_id)
 
 
@@ -75,30 +75,25 @@ def find_sources(backend: Any, batches: Collection[str] | None, held: Collection
         held: Batches that are left out.
     """
     rows = backend.raw_sql(
-        "SELECT DISTINCT unnest(batch_ids), path, content_hash FROM raw.files WHERE status = 'accepted'"
+        "SELECT DISTINCT unnest(batch_ids), path FROM raw.files WHERE status = 'accepted'"
         + ("" if batches is None else f" AND list_has_any(batch_ids, [{', '.join(map(literal, batches))}]::VARCHAR[])")
     ).fetchall()
     return [row for row in rows if row[0] not in held and (batches is None or row[0] in batches)]
 
 
-def _recall_versions(backend: Any, connection: psycopg.Connection[Any]) -> None:
-    """Put versions that were published into the manifest, where it knows no readable one of a file."""
-    rows = backend.raw_sql(
-        "SELECT path FROM raw.files WHERE status = 'quarantined' AND path NOT IN "
-        "(SELECT path FROM raw.files WHERE reason IS NULL AND batch_ids IS NOT NULL)"
+def _recall_files(backend: Any, connection: psycopg.Connection[Any]) -> None:
+    """Find the batches of files that this warehouse has never read among those that were published."""
+    unknown = backend.raw_sql(
+        f"SELECT path FROM raw.files ANTI JOIN {FILES_READ} USING (path) WHERE status = 'quarantined'"
     ).fetchall()
-    if not rows:
+    if not unknown:
         return
-    versions: dict[str, dict[str, Any]] = {}
-    for batch, path, content in memory.find_sources(connection, [path for (path,) in rows]):
-        one = versions.setdefault(path, {"path": path, "content_hash": content, "batch_ids": []})
-        one["batch_ids"].append(batch)
-    if versions:
-        now = "make_timestamp(epoch_us(now()))"
-        backend.raw_sql(
-            "INSERT INTO raw.files BY NAME SELECT *, 'superseded' AS status, "
-            f"{now} AS first_seen_at, {now} AS last_seen_at FROM ({query_rows(versions.values(), _VERSION)})"
-        )
+    found: dict[str, list[str]] = {}
+    for batch, path in memory.find_sources(connection, [path for (path,) in unknown]):
+        found.setdefault(path, []).append(batch)
+    if found:
+        rows = ({"path": path, "batch_ids": batches} for path, batches in found.items())
+        backend.raw_sql(f"INSERT INTO {FILES_READ} {query_rows(rows, _FILE)}")
 
 
 def _without(releases: list[memory.Release], others: list[memory.Release]) -> list[memory.Release]:

@@ -1,7 +1,7 @@
 """What the database of the marts remembers for a warehouse that is deleted and built again.
 
-`lake.sources` has the versions of raw files that the published batches are made of, `lake.releases` what people have
-released. Neither can be found in the raw files.
+`lake.sources` has the raw files that the published batches are made of, `lake.releases` what people have released.
+Neither can be found in the raw files as they are.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg
 
-Source = tuple[str, str, str]
-"""Batch, path and content hash of a raw file."""
+Source = tuple[str, str]
+"""Batch and path of a raw file."""
 Release = tuple[Any, ...]
 """A release by the columns of `RELEASE_COLUMNS`."""
 RELEASE_COLUMNS = ("batch_id", "state", "held_for", "reason", "released_by", "released_at")
@@ -21,8 +21,7 @@ RELEASE_COLUMNS = ("batch_id", "state", "held_for", "reason", "released_by", "re
 def ensure(connection: psycopg.Connection[Any]) -> None:
     """Create the tables if they are not there; schema `lake` is."""
     connection.execute(
-        "CREATE TABLE IF NOT EXISTS lake.sources (batch_id text, path text, content_hash text NOT NULL, "
-        "PRIMARY KEY (path, batch_id))"
+        "CREATE TABLE IF NOT EXISTS lake.sources (batch_id text, path text, PRIMARY KEY (path, batch_id))"
     )
     connection.execute(
         "CREATE TABLE IF NOT EXISTS lake.releases (lake_id text, batch_id text, state text, held_for text NOT NULL, "
@@ -49,14 +48,14 @@ def remember_sources(
         connection.execute("DELETE FROM lake.sources WHERE batch_id <> ALL(%s)", [list(kept)])
     else:
         connection.execute("DELETE FROM lake.sources WHERE batch_id = ANY(%s)", [list(touched)])
-    columns = [list(column) for column in zip(*sources, strict=True)] or [[], [], []]
-    connection.execute("INSERT INTO lake.sources SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])", columns)
+    columns = [list(column) for column in zip(*sources, strict=True)] or [[], []]
+    connection.execute("INSERT INTO lake.sources SELECT * FROM unnest(%s::text[], %s::text[])", columns)
 
 
 def find_sources(connection: psycopg.Connection[Any], paths: Sequence[str]) -> list[Source]:
     """The published batches that were made of raw files at some paths."""
     return connection.execute(
-        "SELECT batch_id, path, content_hash FROM lake.sources WHERE path = ANY(%s) ORDER BY path, batch_id",
+        "SELECT batch_id, path FROM lake.sources WHERE path = ANY(%s) ORDER BY path, batch_id",
         [list(paths)],
     ).fetchall()
 
