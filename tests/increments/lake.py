@@ -164,9 +164,11 @@ class Lake:
         """Make a full build of the raw files as they are, unless the last one is that."""
         if (state := (self.content(), dict(self.logic), self.reading)) != self.fresh_state:
             other = self.fresh()
-            other.run()
-            self.fresh_state, self.fresh_tables, self.fresh_peaks = state, other.tables(), other.peaks()
-            other.drop()
+            try:
+                other.run()
+                self.fresh_state, self.fresh_tables, self.fresh_peaks = state, other.tables(), other.peaks()
+            finally:
+                other.drop()
 
     def peaks(self) -> dict[str, dict[str, float]]:
         """The largest value of each batch in tables that have one; NaN is the largest of all."""
