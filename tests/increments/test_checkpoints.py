@@ -245,3 +245,34 @@ def test_what_could_not_be_found_out_is_asked_again(lake: Lake) -> None:
         lake.run()  # there is no mart yet
     lake.run(checkpoints=False)
     assert lake.run().held == {}
+
+
+@pytest.mark.slow
+def test_what_failed_is_not_published_by_layers_that_lag_behind(lake: Lake) -> None:
+    lake.run()
+    before = rows(lake, "B-2")
+    lake.put("B-2.parquet", readings("B-2", 2, ph=99))
+    assert list(lake.run().held) == ["B-2"]
+    lake.put("B-2.parquet", readings("B-2", 2, ph=7.2))
+    lake.put("B-4.parquet", readings("B-4", 4))
+    lake.run("ingestion", "staging")  # which pass now, while the tables above hold what failed
+    run = lake.run("marts")
+    assert list(run.held) == ["B-2"]
+    assert "curated.fact_bioreactor_batch_stats holds an earlier state of it" in "; ".join(run.held["B-2"])
+    assert_same(before, rows(lake, "B-2"))
+    assert list(lake.run("marts", full_refresh=True).held) == ["B-2"]
+    assert_same(before, rows(lake, "B-2"))
+    assert lake.run().held == {}
+    lake.assert_equals_fresh_build()
+
+
+@pytest.mark.slow
+def test_a_verdict_is_about_the_files_that_were_taken_in(lake: Lake) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=60))
+    lake.suites = {"stg_bioreactor": at_most(50, "value")}
+    assert list(lake.run().held) == ["B-2"]
+    lake.put("B-2.parquet", readings("B-2", 2, ph=7))
+    lake.suites = {"stg_bioreactor": at_most(51, "value")}
+    with pytest.raises(Exception, match=r"B-2\.parquet changed since it was inspected"):
+        lake.run("marts")
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].empty
