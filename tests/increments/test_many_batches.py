@@ -58,7 +58,7 @@ def without_a_column(lake: Lake, path: str, rows: Rows) -> None:
 # How a batch is bad, and what is to be said of it.
 WAYS: dict[str, tuple[Callable[[Lake, str, Rows], None], str]] = {
     "B-0003": (with_value(ph=99.0), "values_are_physical: 3 of 9 rows"),
-    "B-0141": (with_value(temperature=310.15, do=-40.0), "values_are_physical: 6 of 9 rows"),
+    "B-0141": (with_value(temperature=310.25, do=-40.0), "values_are_physical: 6 of 9 rows"),
     "B-0272": (at(1970), "ts_is_of_our_time: 9 of 9 rows"),
     "B-0500": (at(2170), "ts_is_of_our_time: 9 of 9 rows"),
     "B-0667": (twice, "readings_are_in_one_file: 18 of 18 rows"),
@@ -83,7 +83,7 @@ def published(lake: Lake) -> dict[str, set[str]]:
 def test_of_a_thousand_batches_seven_are_held_and_readers_never_see_a_bad_number(lake: Lake) -> None:
     every = [f"B-{number:04}" for number in range(BATCHES)]
     first = {batch: readings(batch) for batch in every}
-    newer = {batch: readings(batch, ph=7.1) for batch in every}
+    newer = {batch: readings(batch, ph=7.25) for batch in every}
     good = {batch: (seen(first[batch]), seen(newer[batch])) for batch in every}
     for batch in every:
         lake.put(f"{batch}.parquet", first[batch])

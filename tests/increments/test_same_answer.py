@@ -275,7 +275,7 @@ class Histories(RuleBasedStateMachine):
             return
         for batch, rows in after.groupby("batch_id"):
             known = before[before.batch_id == batch] if before is not None else None
-            if known is not None and rows.reset_index(drop=True).equals(known.reset_index(drop=True)):
+            if known is not None and rows.astype(str).values.tolist() == known.astype(str).values.tolist():
                 continue
             for table, column in (("stg_bioreactor", "max_value"), (OVERVIEW, "avg_value")):
                 limit, severity = self.limits.get(table, (0, "warn"))
