@@ -17,23 +17,23 @@ from bioreactor_lake.lake.logic import WHOLE, keyed_leaves, name_leaf
 from bioreactor_lake.sql import literal
 
 
-def find_behind(backend: Any, data: ir.Table, batches: Sequence[str] | None) -> dict[str, tuple[Hold, ...]]:
+def find_behind(backend: Any, data: ir.Table, batches: Sequence[str]) -> dict[str, tuple[Hold, ...]]:
     """The batches of which a table below holds something else than its own upstreams do now; not those released so.
 
     Args:
         backend: The warehouse.
         data: The expression of a mart.
-        batches: The batches that are about to be published or to be deleted; None for all.
+        batches: The batches that are about to be published or to be deleted.
     """
     released = find_released(backend)
-    among = "" if batches is None else f" AND list_contains([{', '.join(map(literal, batches))}]::VARCHAR[], batch_id)"
+    among = f"list_contains([{', '.join(map(literal, batches))}]::VARCHAR[], batch_id)"
     found: dict[str, tuple[Hold, ...]] = {}
     for table in dict.fromkeys(name for leaf in keyed_leaves(data) for name in _tables_below(backend, name_leaf(leaf))):
         rows = backend.raw_sql(
             f"WITH held AS ({holdings.held_by(backend, table)}), due AS ({holdings.expected_now(backend, table)}) "
             "SELECT batch_id, held.fingerprint FROM held FULL JOIN due USING (batch_id) "
             "WHERE held.fingerprint IS DISTINCT FROM due.fingerprint AND coalesce(held.fingerprint, '') NOT IN "
-            f"(SELECT fingerprint FROM due WHERE starts_with(fingerprint, {literal(WHOLE)})){among}"
+            f"(SELECT fingerprint FROM due WHERE starts_with(fingerprint, {literal(WHOLE)})) AND {among}"
         ).fetchall()
         for batch, fingerprint in rows:
             state = state_of(table, fingerprint or "without it")

@@ -193,8 +193,13 @@ class Publication:
         while True:
             held = self._hold_back(connection, run, behind, is_there=is_there)
             changes, reason = self._compare(connection, run, columns if is_there else None, held, count=count)
-            touched = [*changes.batches.stale, *changes.batches.gone] if reason is None else None
-            if run.checkpoints is None or touched == []:
+            stale = (
+                changes.batches.stale
+                if reason is None
+                else [batch for batch, _ in holdings.expected(self.backend, None)]
+            )
+            touched = [*stale, *changes.batches.gone]
+            if run.checkpoints is None or not touched:
                 return changes, reason
             more = find_behind(self.backend, self.data, touched)
             if more.keys() <= set(held):
