@@ -287,14 +287,16 @@ class Histories(RuleBasedStateMachine):
                 assert rows[column].max() <= limit, (batch, table, rows)
 
     def note(self) -> None:
-        """Remember what the manifest says."""
-        if self.lake.warehouse.exists():
-            with self.lake.open_warehouse() as connection, suppress(duckdb.CatalogException):
-                self.memory.note(
-                    connection.execute(
-                        "SELECT path, status, batch_ids FROM raw.files WHERE status IN ('accepted', 'quarantined')"
-                    ).fetchall()
-                )
+        """Remember what the manifest says; of a copy, so that a run that was killed leaves its log to the next one."""
+        copy = self.lake.folder / "looked_at"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.lake.warehouse.parent, copy)
+        with duckdb.connect(copy / self.lake.warehouse.name) as connection, suppress(duckdb.CatalogException):
+            self.memory.note(
+                connection.execute(
+                    "SELECT path, status, batch_ids FROM raw.files WHERE status IN ('accepted', 'quarantined')"
+                ).fetchall()
+            )
 
     def full_build(self) -> FullBuild:
         files = self.lake.fresh_tables["raw.files"].to_dict("records")
