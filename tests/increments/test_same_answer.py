@@ -288,6 +288,8 @@ class Histories(RuleBasedStateMachine):
 
     def note(self) -> None:
         """Remember what the manifest says; of a copy, so that a run that was killed leaves its log to the next one."""
+        if not self.lake.warehouse.exists():
+            return
         copy = self.lake.folder / "looked_at"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.lake.warehouse.parent, copy)
