@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,13 +90,13 @@ class Bench:
         lake.start_over(self.url)
         return lake
 
-    def kedro(self, lake: Lake, project: str = "project", **more: str) -> Cost:
+    def kedro(self, lake: Lake, project: str = "project", arguments: Sequence[str] = (), **more: str) -> Cost:
         """`kedro run` in one of the copies of the project; `embedded` publishes to its own server."""
         variables = {"RAW": str(lake.raw), "WAREHOUSE": str(lake.warehouse), "POSTGRES_URL": lake.url}
         if project == "embedded":
             variables["POSTGRES_URL"] = ""
         environment = {f"BIOREACTOR_LAKE_{name}": value for name, value in variables.items()}
-        return self._measure([*KEDRO, "run"], self.folder / project, environment | more)
+        return self._measure([*KEDRO, "run", *arguments], self.folder / project, environment | more)
 
     def script(self, lake: Lake, *what: str) -> Cost:
         """The plain script."""

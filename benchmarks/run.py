@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
+from check_cost import check_cost, check_rows
 from lineage_cost import lineage_cost, rows
 from measuring import Bench, Lake, Measured, prepared, replace_in
 from raw_batches import Batches, simulate
 
-PARTS = ("full", "increments", "growth", "lineage")
+PARTS = ("full", "increments", "growth", "lineage", "checks")
 NODES = "src/bioreactor_lake/pipelines/curated/nodes.py"
 # Statistics that are computed otherwise, without another result.
 CHANGES = ("first_ts=_.ts.min(),", "first_ts=ibis.coalesce(_.ts.min(), _.ts.max()),")
@@ -147,6 +148,7 @@ def report(results: Results, options: argparse.Namespace) -> None:
             None,
         ),
         *rows(results),
+        *check_rows(results),
     ):
         if any(ratio != ratio for ratio in ratios[-1:]):
             continue  # not measured
@@ -201,6 +203,8 @@ def main() -> None:
             growth(bench, results, options)
         if "lineage" in wanted:
             lineage_cost(bench, results, base, options)
+        if "checks" in wanted:
+            check_cost(bench, results, base, options)
         report(results, options)
 
 

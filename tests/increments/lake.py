@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,11 +22,14 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
+from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from tests.increments.variants import Node, in_place
 
 from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets.gate import Hold
+from bioreactor_lake.datasets.releases import release_batches
 from bioreactor_lake.lake.runs import Run, running
 
 PROJECT = Path(__file__).parents[2]
@@ -68,23 +72,39 @@ class Lake:
         self.logic: dict[str, Node] = {}
         self.reading: dict[str, Any] = {}
         self.checkpoints: bool | None = False  # what is made up for a test need not be physical
+        self.suites: dict[str, dict[str, Any]] | None = None  # by table, in place of the project's
         self.fresh_state: object = None  # what the last fresh build was made of, and its tables
         self.fresh_tables: dict[str, pd.DataFrame] = {}
+        self.fresh_peaks: dict[str, dict[str, float]] = {}
         name = f"lake_{uuid4().hex[:10]}"
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         self.database = f"{server.rpartition('/')[0]}/{name}"
 
-    def run(self, *pipelines: str, **parameters: object) -> Run:
+    def run(self, *names: str, **parameters: object) -> Run:
         if self.checkpoints is not None:
             parameters = {"checkpoints": self.checkpoints, **parameters}
         if self.reading:
             parameters = {"reading": self.reading, **parameters}
         with environment(self), in_place(self.logic), running() as this_run:
             bootstrap_project(PROJECT)
-            with KedroSession.create(project_path=PROJECT, runtime_params=parameters, save_on_close=False) as session:
-                session.run(pipeline_names=list(pipelines) or None)
+            configuration = {"conf_source": str(self._configuration())} if self.suites is not None else {}
+            with KedroSession.create(
+                project_path=PROJECT, runtime_params=parameters, save_on_close=False, **configuration
+            ) as session:
+                session.run(pipeline_names=list(names) or None)
             return this_run
+
+    def _configuration(self) -> Path:
+        """The project's configuration with the lake's own suites."""
+        folder = self.folder / "conf"
+        if not folder.exists():
+            shutil.copytree(PROJECT / "conf", folder)
+        shutil.rmtree(folder / "base" / "suites")
+        (folder / "base" / "suites").mkdir()
+        for table, expectations in (self.suites or {}).items():
+            (folder / "base" / "suites" / f"{table}.json").write_text(json.dumps({"expectations": expectations}))
+        return folder
 
     def run_batches(self, *batches: str, pipelines: tuple[str, ...] = (), **parameters: object) -> Run:
         with running() as this_run:
@@ -137,8 +157,31 @@ class Lake:
         other = Lake(self.folder.with_name(f"fresh_{uuid4().hex[:8]}"), self.server)
         shutil.rmtree(other.raw)
         other.raw, other.logic, other.reading = self.raw, self.logic, self.reading
-        other.checkpoints = self.checkpoints
+        other.checkpoints = self.checkpoints if self.suites is None else False
         return other
+
+    def build_fresh(self) -> None:
+        """Make a full build of the raw files as they are, unless the last one is that."""
+        if (state := (self.content(), dict(self.logic), self.reading)) != self.fresh_state:
+            other = self.fresh()
+            try:
+                other.run()
+                self.fresh_state, self.fresh_tables, self.fresh_peaks = state, other.tables(), other.peaks()
+            finally:
+                other.drop()
+
+    def peaks(self) -> dict[str, dict[str, float]]:
+        """The largest value of each batch in tables that have one; NaN is the largest of all."""
+        found = {}
+        with self.open_warehouse() as warehouse, psycopg.connect(self.database) as marts:
+            for connection, table, column in (
+                (warehouse, "staging.stg_bioreactor", "value"),
+                (warehouse, "curated.fact_bioreactor_batch_stats", "max_value"),
+                (marts, "marts.mart_bioreactor_overview", "avg_value"),
+            ):
+                query = f"SELECT batch_id, max({column}) FROM {table} WHERE {column} IS NOT NULL GROUP BY 1"
+                found[table] = dict(connection.execute(query).fetchall())
+        return found
 
     def content(self) -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in self.raw.rglob("*.parquet")}
@@ -156,34 +199,51 @@ class Lake:
         return found
 
     def assert_equals_fresh_build(
-        self, held: Collection[str] = (), before: dict[str, pd.DataFrame] | None = None
+        self,
+        held: Collection[str] | Mapping[str, Collection[str]] = (),
+        before: dict[str, pd.DataFrame] | None = None,
     ) -> None:
         """Every table is what a fresh build makes; of held batches, marts have what they had before.
 
         A mart with other logic than the project's may be computed over several batches, of which a fresh build holds
         none: it is passed over while a batch is held.
+
+        Args:
+            held: The held batches, of all marts or by mart.
+            before: What the marts had before.
         """
-        if (state := (self.content(), dict(self.logic), self.reading)) != self.fresh_state:
-            other = self.fresh()
-            other.run()
-            self.fresh_state, self.fresh_tables = state, other.tables()
-            other.drop()
+        self.build_fresh()
         found = self.tables()
         for table, rows in self.fresh_tables.items():
             mine = found[table]
-            if table in MARTS and held:
+            left = held[table] if isinstance(held, Mapping) and table in MARTS else held
+            if table in MARTS and left:
                 if f"marts.{BUILDERS[table]}" in self.logic:
                     continue
                 if before is not None and table in before:
                     names = [name for name in rows.columns if name in before[table]]
-                    pd.testing.assert_frame_equal(
-                        *(one[one.batch_id.isin(held)][names].reset_index(drop=True) for one in (mine, before[table])),
-                        obj=f"held batches of {table}",
-                        check_dtype=False,
+                    # A column of nulls has another type where other batches have values.
+                    ours, theirs = (
+                        one[one.batch_id.isin(left)][names].reset_index(drop=True).astype(object)
+                        for one in (mine, before[table])
                     )
-                mine, rows = (one[~one.batch_id.isin(held)].reset_index(drop=True) for one in (mine, rows))
+                    pd.testing.assert_frame_equal(
+                        ours.where(ours.notna(), None),
+                        theirs.where(theirs.notna(), None),
+                        obj=f"held batches of {table}",
+                    )
+                mine, rows = (one[~one.batch_id.isin(left)].reset_index(drop=True) for one in (mine, rows))
             # Postgres appends a column that comes back; held rows have nothing in a new one.
             pd.testing.assert_frame_equal(mine, rows, rtol=1e-9, obj=table, check_like=True, check_dtype=not held)
+
+    def release(self, *batches: str) -> dict[str, tuple[Hold, ...]]:
+        """As the command does, with the nodes that are in place."""
+        parameters = {"reading": self.reading} if self.reading else {}
+        with environment(self), in_place(self.logic), running():
+            bootstrap_project(PROJECT)
+            with KedroSession.create(project_path=PROJECT, runtime_params=parameters, save_on_close=False) as session:
+                catalog = session.load_context().catalog
+                return release_batches(catalog, pipelines["__default__"], batches, "seen")
 
     def drop(self) -> None:
         name = self.database.rpartition("/")[2]

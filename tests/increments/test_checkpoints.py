@@ -10,15 +10,8 @@ import ibis
 import pandas as pd
 import psycopg
 import pytest
-from kedro.framework.project import pipelines
-from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
-from tests.increments.lake import MARTS, PROJECT, Lake, environment
-from tests.increments.variants import in_place
+from tests.increments.lake import MARTS, Lake
 
-from bioreactor_lake.datasets.gate import Hold
-from bioreactor_lake.datasets.releases import release_batches
-from bioreactor_lake.lake.runs import running
 from bioreactor_lake.pipelines.curated.nodes import describe_batches
 from bioreactor_lake.pipelines.marts.nodes import build_overview
 
@@ -139,15 +132,6 @@ def one_reading_more(stg_bioreactor: ibis.Table) -> ibis.Table:
     return dim_batch.mutate(reading_count=dim_batch.reading_count + 1)
 
 
-def released(lake: Lake, batch: str) -> list[Hold]:
-    """Release a batch as the command does, with the nodes that are in place."""
-    with environment(lake), running():
-        bootstrap_project(PROJECT)
-        with KedroSession.create(project_path=PROJECT, save_on_close=False) as session:
-            catalog = session.load_context().catalog
-            return release_batches(catalog, pipelines["__default__"], [batch], "seen")[batch]
-
-
 @pytest.mark.slow
 def test_a_mart_is_checked_before_anybody_sees_it(lake: Lake) -> None:
     lake.run()
@@ -176,8 +160,7 @@ def test_a_batch_that_only_a_mart_holds_can_be_released(lake: Lake) -> None:
     run = lake.run()
     assert list(run.held) == ["B-2"]
     assert all(reason.startswith("marts.mart_bioreactor_overview") for reason in run.held["B-2"])
-    with in_place(lake.logic):
-        holds = released(lake, "B-2")
+    holds = lake.release("B-2")["B-2"]
     assert [hold.batch for hold in holds] == ["B-2"]
     assert lake.run("marts").held == {}
     lake.logic["marts.build_overview"] = spoiled_more
@@ -218,3 +201,78 @@ def test_checks_can_be_left_out(lake: Lake) -> None:
     assert rows(lake, "B-2")["mart_bioreactor_overview"].avg_value.max() == 99
     assert list(lake.run().held) == ["B-2"]
     assert list(lake.run(checkpoints=False).held) == ["B-2"]  # what failed before is still known
+
+
+def at_most(limit: float, column: str, severity: str = "error") -> dict[str, object]:
+    return {
+        "low": {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": column, "max_value": limit},
+            "severity": severity,
+        }
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("table", "column"), [("stg_bioreactor", "value"), ("mart_bioreactor_overview", "max_value")])
+def test_a_suite_that_changes_is_asked_of_what_is_there(lake: Lake, table: str, column: str) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=60))
+    lake.suites = {table: at_most(50, column)}
+    assert list(lake.run().held) == ["B-2"]
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].empty
+    lake.suites = {table: at_most(50, column, "warn")}
+    assert lake.run().held == {}  # milder
+    assert len(rows(lake, "B-2")["mart_bioreactor_overview"]) == 3
+    lake.suites = {table: at_most(50, column)}
+    run = lake.run()  # stricter: it is said, and readers keep what was published
+    assert list(run.held) == ["B-2"]
+    assert "5 of 15 rows" in run.held["B-2"][0] or "1 of 3 rows" in run.held["B-2"][0]
+    assert len(rows(lake, "B-2")["mart_bioreactor_overview"]) == 3
+    assert list(lake.run().held) == ["B-2"]
+    lake.suites = {table: at_most(70, column)}
+    assert lake.run().held == {}  # wider
+    lake.put("B-2.parquet", readings("B-2", 2, ph=80))
+    assert list(lake.run().held) == ["B-2"]
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].max_value.max() == 60
+
+
+@pytest.mark.slow
+def test_what_could_not_be_found_out_is_asked_again(lake: Lake) -> None:
+    suite = {"type": "expect_column_values_to_exist_in_other_table", "kwargs": {"column": "batch_id"}}
+    suite["kwargs"]["other_table_name"] = "mart_bioreactor_overview"
+    lake.suites = {"dim_batch": {"published": suite}}
+    with pytest.raises(Exception, match="could not be checked"):
+        lake.run()  # there is no mart yet
+    lake.run(checkpoints=False)
+    assert lake.run().held == {}
+
+
+@pytest.mark.slow
+def test_what_failed_is_not_published_by_layers_that_lag_behind(lake: Lake) -> None:
+    lake.run()
+    before = rows(lake, "B-2")
+    lake.put("B-2.parquet", readings("B-2", 2, ph=99))
+    assert list(lake.run().held) == ["B-2"]
+    lake.put("B-2.parquet", readings("B-2", 2, ph=7.2))
+    lake.put("B-4.parquet", readings("B-4", 4))
+    lake.run("ingestion", "staging")  # which pass now, while the tables above hold what failed
+    run = lake.run("marts")
+    assert list(run.held) == ["B-2"]
+    assert "curated.dim_batch holds an earlier state of it" in run.held["B-2"][0]
+    assert_same(before, rows(lake, "B-2"))
+    assert list(lake.run("marts", full_refresh=True).held) == ["B-2"]
+    assert_same(before, rows(lake, "B-2"))
+    assert lake.run().held == {}
+    lake.assert_equals_fresh_build()
+
+
+@pytest.mark.slow
+def test_a_verdict_is_about_the_files_that_were_taken_in(lake: Lake) -> None:
+    lake.put("B-2.parquet", readings("B-2", 2, ph=60))
+    lake.suites = {"stg_bioreactor": at_most(50, "value")}
+    assert list(lake.run().held) == ["B-2"]
+    lake.put("B-2.parquet", readings("B-2", 2, ph=7))
+    lake.suites = {"stg_bioreactor": at_most(51, "value")}
+    with pytest.raises(Exception, match=r"B-2\.parquet changed since it was inspected"):
+        lake.run("marts")
+    assert rows(lake, "B-2")["mart_bioreactor_overview"].empty

@@ -10,7 +10,8 @@ import ibis
 import ibis.expr.types as ir
 import psycopg
 
-from bioreactor_lake.datasets import MANIFEST, holdings, verdicts
+from bioreactor_lake.datasets import MANIFEST, holdings, verdicts, warehouse
+from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.datasets.raw_restriction import reads_files_only, restricted
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError
@@ -63,12 +64,12 @@ class Checkpoints:
         unchecked, is_all = verdicts.find_unchecked(backend, table, holdings.held_by(backend, table), version)
         if unchecked:
             batches = [batch for batch in unchecked if batch != verdicts.TABLE]
-            found = self._ask(backend, dataset, suite, None if is_all else batches)
+            found = self._ask(dataset, suite, None if is_all else batches)
             verdicts.remember(backend, table, unchecked, version, found, run_id=run.run_id, forget_others=True)
             run.has_results = True
             self._tell(table, found, run)
         elif (of_the_clock := _of_the_clock(suite)).expectations:
-            found = self._ask(backend, dataset, of_the_clock, None)
+            found = self._ask(dataset, of_the_clock, None)
             only = [one.id for one in of_the_clock.expectations]
             if not verdicts.are_known(backend, table, found, only):
                 verdicts.remember(backend, table, {}, version, found, run_id=run.run_id, only=only)
@@ -77,8 +78,17 @@ class Checkpoints:
         self._judge(backend, [table], run)
 
     def forget_others(self, run: Run) -> None:
-        """Drop what is kept of tables that have no suite any more: nobody could mend what nobody asks for."""
-        if verdicts.forget_tables(self.catalog[MANIFEST].connection, self.tables):
+        """Drop what is kept of tables that have no suite any more, or of marts that had another one.
+
+        Nobody could mend what nobody asks for.
+        """
+        backend = self.catalog[MANIFEST].connection
+        gone = verdicts.forget_tables(backend, self.tables)
+        for name, suite in self.settings.suites.items():
+            dataset = self.catalog[name]
+            if not isinstance(dataset, WarehouseDataset):
+                gone |= verdicts.forget_other_suites(backend, dataset.qualified_name, self._version(suite))
+        if gone:
             run.has_results = True
 
     def refuse_to_build_on(self, names: Sequence[str], run: Run) -> None:
@@ -95,6 +105,20 @@ class Checkpoints:
         tables = [one for one in datasets if isinstance(one, WarehouseDataset)]
         if tables:
             self._judge(tables[0].connection, [one.qualified_name for one in tables], run)
+
+    def find_unasked(self, mart: str, backend: Any, held: Sequence[str]) -> list[str]:
+        """The batches of a mart of which its suite was not asked as they are.
+
+        Args:
+            mart: Schema and name.
+            backend: The warehouse, after `holdings.expect`.
+            held: Batches in it that are left as they are.
+        """
+        suite = self._suite_of(mart)
+        if suite is None:
+            return []
+        verdicts.ensure(backend)
+        return verdicts.find_unasked(backend, mart, self._version(suite), held)
 
     def check_published(
         self,
@@ -125,16 +149,15 @@ class Checkpoints:
         Raises:
             LakeError: The mart fails something that must not be published at all; everything has to be rolled back.
         """
-        names = [one for one in self.settings.suites if getattr(self.catalog.get(one), "qualified_name", None) == mart]
-        if not names:
+        suite = self._suite_of(mart)
+        if suite is None:
             return []
-        suite = self.settings.suites[names[0]]
         verdicts.ensure(backend)
         schema, table = rows
         written = ibis.postgres.from_connection(connection).table(table, database=schema)
         if held:
             written = written.filter(~written[BATCH].isin(list(held)))
-        beside = self._others(suite) | {f"{names[0]}{WAREHOUSE}": data}
+        beside = self._others(suite) | {f"{suite.table}{WAREHOUSE}": data}
         found = self._check(written, suite, batches, beside)
         expected = dict(holdings.expected(backend, batches))
         about = {batch: print_ for batch, print_ in expected.items() if batch not in held}
@@ -150,7 +173,11 @@ class Checkpoints:
             run.failing_tables[mart] = of_table
         return [one.batch for one in failures if one.batch is not None]
 
-    def _ask(self, backend: Any, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None) -> list[Verdict]:
+    def _suite_of(self, mart: str) -> Suite | None:
+        suites = self.settings.suites
+        return next((suites[name] for name in suites if self.catalog[name].qualified_name == mart), None)
+
+    def _ask(self, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None) -> list[Verdict]:
         """Ask what is about batches of those batches, and the rest of the table; of all in one where all are asked."""
         of_batches = replace(suite, expectations=tuple(one for one in suite.expectations if one.scope == "batch"))
         of_table = replace(suite, expectations=tuple(one for one in suite.expectations if one.scope != "batch"))
@@ -158,19 +185,28 @@ class Checkpoints:
         for part, named in ((suite, None),) if batches is None else ((of_batches, batches), (of_table, None)):
             if not part.expectations or named == []:
                 continue
-            table, beside = dataset.load(), self._others(part)
-            found += self._check_files(backend, table, part, named, beside)
+            found += self._check_files(dataset, part, named, self._others(part))
         return found
 
     def _check_files(
-        self, backend: Any, table: ir.Table, suite: Suite, batches: list[str] | None, beside: Mapping[str, ir.Table]
+        self, dataset: WarehouseDataset, suite: Suite, batches: list[str] | None, beside: Mapping[str, ir.Table]
     ) -> list[Verdict]:
-        """Check; the files of other batches are not opened, unless an expectation looks beyond its batches."""
+        """Check; the files of other batches are not opened, unless an expectation looks beyond its batches.
+
+        Raises:
+            LakeError: A raw file changed since it was inspected: what was found is not about what the manifest says.
+        """
+        backend, table = dataset.connection, dataset.load()
         reading = [one for one in (table, *beside.values()) if batches and reads_files_only(backend, one)]
         if not reading or any(one.looks_beyond_batches for one in suite.expectations):
-            return self._check(table, suite, batches, beside)
-        with restricted(backend, reading[0], batches or []):
-            return self._check(table, suite, batches, beside)
+            found = self._check(table, suite, batches, beside)
+        else:
+            with restricted(backend, reading[0], batches or []):
+                found = self._check(table, suite, batches, beside)
+        store = warehouse.raw_store(dataset.warehouse_config)
+        for one in (table, *beside.values()):
+            confirm_raw_files(backend, store, one, batches)
+        return found
 
     def _check(
         self, table: ir.Table, suite: Suite, batches: Sequence[str] | None, beside: Mapping[str, ir.Table]

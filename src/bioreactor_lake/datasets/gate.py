@@ -1,8 +1,8 @@
 """The gate before the marts: batches that are held keep the rows that were last published of them, or stay absent.
 
 Tables of the warehouse always hold what the accepted raw files say. Whether a batch is published is decided here, from
-what the lake knows of it: a newer version of one of its files was quarantined, so that it has lost rows, or it fails an
-error of a suite. A person may release a batch; that is kept for ever, and counts for the state of the data that the
+what the lake knows of it: one of its files cannot be read any more, so that it has lost rows, or it fails an error of a
+suite. A person may release a batch; that is kept for ever, and counts for the state of the data that the
 person has seen and no other.
 """
 
@@ -21,6 +21,8 @@ from bioreactor_lake.lake.logic import WHOLE, keyed_leaves
 from bioreactor_lake.quality.verdicts import WARN
 from bioreactor_lake.sql import literal
 
+FILES_READ = "lake_state.files_read"
+"""Which batches each raw file held when it was last read; none where it was taken away since."""
 RELEASES = "quality.releases"
 """Schema and name of what people have released."""
 
@@ -51,7 +53,7 @@ def find_holds(backend: Any, mart: str | None = None) -> dict[str, tuple[Hold, .
     """
     if relation_catalog.find(backend, "raw", "files") is None:
         return {}
-    released = _released(backend)
+    released = find_released(backend)
     holds: dict[str, list[Hold]] = {}
     for hold in (*_of_quarantined_versions(backend), *_of_checks(backend, mart)):
         if (hold.batch, hold.state) not in released:
@@ -60,13 +62,12 @@ def find_holds(backend: Any, mart: str | None = None) -> dict[str, tuple[Hold, .
 
 
 def _of_quarantined_versions(backend: Any) -> Iterable[Hold]:
-    """Batches of files of which a newer version cannot be read: what it would have said of them is not known."""
+    """Batches of files that could be read and cannot now: what they would say of them is not known."""
+    if relation_catalog.find(backend, "lake_state", "files_read") is None:
+        return
     rows = backend.raw_sql(
-        "WITH accepted_before AS (SELECT path, batch_ids, row_number() OVER (PARTITION BY path "
-        "ORDER BY last_seen_at DESC, first_seen_at DESC) AS age FROM raw.files "
-        "WHERE status = 'superseded' AND reason IS NULL AND batch_ids IS NOT NULL) "
-        "SELECT DISTINCT unnest(b.batch_ids), f.path, f.reason, f.content_hash, f.run_id FROM raw.files AS f "
-        "JOIN accepted_before AS b ON b.path = f.path AND b.age = 1 WHERE f.status = 'quarantined' ORDER BY ALL"
+        "SELECT unnest(r.batch_ids), path, f.reason, f.content_hash, f.run_id FROM raw.files AS f "
+        f"JOIN {FILES_READ} AS r USING (path) WHERE f.status = 'quarantined' ORDER BY ALL"
     ).fetchall()
     for batch, path, reason, content, run_id in rows:
         # The same bytes that come again after a mend were found by another run, and are another hold.
@@ -99,6 +100,7 @@ def settle_holds(
     *,
     published: Callable[[Sequence[str]], Mapping[str, str]] = lambda held: {},
     assume: Mapping[str, str] | None = None,
+    besides: Mapping[str, tuple[Hold, ...]] | None = None,
 ) -> dict[str, tuple[Hold, ...]]:
     """The batches that are held of a mart, with what is expected of it then.
 
@@ -112,15 +114,17 @@ def settle_holds(
         logic: Its logic.
         published: Gives batch and fingerprint of what the mart holds of some batches.
         assume: As for `holdings.expect`.
+        besides: Batches that are held in any case.
     """
-    holds: dict[str, tuple[Hold, ...]] = {}
+    besides = besides or {}
+    holds = dict(sorted(besides.items()))
     while True:
         holdings.expect(backend, data, logic, assume)
         if holds:
             hold_back(backend, logic, published(sorted(holds)), sorted(holds))
         found = find_holds(backend, mart)
         if found.keys() <= holds.keys():
-            return holds
+            return {batch: found.get(batch, ()) + besides.get(batch, ()) or holds[batch] for batch in holds}
         holds = dict(sorted({**holds, **found}.items()))
 
 
@@ -154,7 +158,8 @@ def without(data: ir.Table, held: Sequence[str]) -> ir.Table:
     return _keep_others(data.op().replace(filtered).to_expr(), held)
 
 
-def _released(backend: Any) -> set[tuple[str, str]]:
+def find_released(backend: Any) -> set[tuple[str, str]]:
+    """Batch and state of all that people have released."""
     if relation_catalog.find(backend, "quality", "releases") is None:
         return set()
     return set(backend.raw_sql(f"SELECT batch_id, state FROM {RELEASES}").fetchall())

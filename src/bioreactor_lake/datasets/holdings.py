@@ -256,6 +256,21 @@ def held_by(backend: Any, name: str, assume: Mapping[str, str] | None = None) ->
     return _combine(backend, upstreams, others, logic, assume or {})
 
 
+def upstreams_of(backend: Any, name: str) -> tuple[str, tuple[str, ...]]:
+    """The kind of a relation, `raw`, `view` or `table`, and the relations with batches that it was written from."""
+    found = backend.raw_sql(f"SELECT kind, upstreams FROM lake_state.relations WHERE name = {literal(name)}").fetchone()
+    kind, upstreams = found or ("", ())
+    return str(kind), () if kind == "raw" else tuple(upstreams)
+
+
+def expected_now(backend: Any, name: str) -> str:
+    """A query for the `batch_id, fingerprint` that a table would hold if it were written as it was, but now."""
+    logic, upstreams, others = backend.raw_sql(
+        f"SELECT logic, upstreams, reference_tables FROM lake_state.relations WHERE name = {literal(name)}"
+    ).fetchone()
+    return _combine(backend, upstreams, others, logic, {})
+
+
 def raw_fingerprints(files: str) -> str:
     """A query for the `batch_id, fingerprint` of the batches that raw files hold.
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import compaction, holdings, relation_catalog, warehouse
+from bioreactor_lake.datasets.gate import FILES_READ
 from bioreactor_lake.datasets.inspection import FACTS
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW, define_views
 from bioreactor_lake.datasets.reads import find_inspected
@@ -89,6 +90,7 @@ class ManifestDataset(WarehouseDataset):
         )
         if not self._has_keys(backend):
             relation_catalog.forget()
+        self._remember_batches(backend)
         if let_go := compaction.forget_broken(backend):
             run.notices.append("Compacted copies were let go, their originals are read again: kedro lake compact")
         if let_go or self._accepted(backend) != before or run.full_refresh:
@@ -97,6 +99,16 @@ class ManifestDataset(WarehouseDataset):
         self._give_notice(backend, run)
         (rows,) = backend.raw_sql(f"SELECT count(*) FROM {self._qualified}").fetchone()
         return WriteReport(self.qualified_name, int(rows), 0, reads=(find_inspected(backend, run.run_id),))
+
+    def _remember_batches(self, backend: Any) -> None:
+        """Keep of a file that cannot be read now which batches it held when it could; one that is gone holds none."""
+        files = f"(SELECT path FROM {self._qualified} WHERE status ="
+        backend.raw_sql(f"CREATE TABLE IF NOT EXISTS {FILES_READ} (path VARCHAR, batch_ids VARCHAR[])")
+        backend.raw_sql(
+            f"CREATE OR REPLACE TABLE {FILES_READ} AS SELECT path, batch_ids FROM {self._qualified} "
+            f"WHERE status = 'accepted' UNION ALL SELECT path, CASE WHEN path IN {files} 'quarantined') "
+            f"THEN batch_ids ELSE [] END FROM {FILES_READ} WHERE path NOT IN {files} 'accepted')"
+        )
 
     def _accepted(self, backend: Any) -> list[tuple[Any, ...]]:
         """What the views of the accepted files are made from."""

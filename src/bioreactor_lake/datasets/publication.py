@@ -11,10 +11,12 @@ import ibis.expr.types as ir
 import psycopg
 
 from bioreactor_lake.datasets import holdings
+from bioreactor_lake.datasets.behind import find_behind
 from bioreactor_lake.datasets.expressions import compile_narrowed, compile_typed
-from bioreactor_lake.datasets.gate import find_holds, settle_holds, without
+from bioreactor_lake.datasets.gate import Hold, find_holds, settle_holds, without
 from bioreactor_lake.datasets.mart_changes import MartChanges, compare, differences
 from bioreactor_lake.datasets.reads import find_reads
+from bioreactor_lake.datasets.recall import find_sources, recall
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.incidents import Finding
 from bioreactor_lake.lake.locality import why_not_local
@@ -22,6 +24,7 @@ from bioreactor_lake.lake.runs import NOT_PUBLISHED, OTHER_COLUMNS, Run, WriteRe
 from bioreactor_lake.postgres import holdings as state
 from bioreactor_lake.postgres.activity import look_after
 from bioreactor_lake.postgres.mart_tables import MartTable, ensure_mart
+from bioreactor_lake.postgres.memory import remember_sources
 from bioreactor_lake.postgres.publishing import lock, publish, publish_batches
 from bioreactor_lake.postgres.storage import held_columns
 
@@ -80,6 +83,7 @@ class Publication:
         state.ensure(connection)
         lock(connection, self.mart)
         state.claim(connection, lake_id, take_over=run.take_over)
+        recall(self.backend, connection, lake_id)
         failed: set[str] = set()
         while True:
             try:
@@ -98,7 +102,10 @@ class Publication:
     def _carry_out(self, connection: psycopg.Connection[Any], run: Run, swap_timeout_seconds: float) -> WriteReport:
         compared, reason = self.compare(connection, run)
         changes = compared.batches
+        unasked = self._find_unasked(run, compared.held)
         if reason is None and not changes:
+            if unasked:
+                self._checking(connection, run, unasked, compared.held)(self.mart.schema, self.mart.name)
             state.confirm_libraries(connection, self.name, self.logic)
             state.remember_activity(connection, self.name, compared.activity)
             return WriteReport(self.name, 0, 0, batches=0)
@@ -125,14 +132,16 @@ class Publication:
             query = compile_narrowed(self.backend, self.data, changes.stale, scratch=scratch)
             few = len(changes.stale) <= _FEW_BATCHES
             rows = publish_batches(connection, self.mart, self._reader(query, few=few), touched)
-            if changes.stale:
-                self._checking(connection, run, changes.stale, compared.held)(self.mart.schema, self.mart.name)
+            if asked := sorted({*changes.stale, *unasked}):
+                self._checking(connection, run, asked, compared.held)(self.mart.schema, self.mart.name)
         fingerprints = holdings.expected(self.backend, None if touched is None else changes.stale)
         # Where all batches have one fingerprint, the first is taken for it.
         fingerprints.sort(key=lambda row: row[0] in compared.held)
         state.remember(
             connection, self.name, self.mart.qualified, fingerprints, touched, logic=self.logic, run_id=run.run_id
         )
+        sources = find_sources(self.backend, touched, compared.held)
+        remember_sources(connection, sources, touched, compared.held)
         after = look_after(connection, self.mart.qualified, compared.activity)
         state.remember_activity(connection, self.name, after)
         batches = changes.total if touched is None else len(touched)
@@ -154,11 +163,17 @@ class Publication:
                 self.name, self.backend, connection, without(self.data, held), (schema, table), batches, held, run
             )
             # A released one fails and is published.
-            again = [batch for batch in failing if batch in find_holds(self.backend, self.name)]
-            if again:
+            if failing and (again := sorted(find_holds(self.backend, self.name).keys() & set(failing))):
                 raise _BatchesFail(again)
 
         return check
+
+    def _find_unasked(self, run: Run, held: Sequence[str]) -> list[str]:
+        """Batches that were published when nobody asked, or when other things were asked."""
+        if run.checkpoints is None or run.batches:
+            return []
+        unasked: list[str] = run.checkpoints.find_unasked(self.name, self.backend, held)
+        return unasked
 
     def compare(
         self, connection: psycopg.Connection[Any], run: Run, *, count: bool = True
@@ -172,11 +187,36 @@ class Publication:
         """
         columns = held_columns(connection, self.mart.qualified)
         is_there = state.is_there(connection) and bool(columns)
-        held = self._hold_back(connection, run, is_there=is_there)
+        behind: dict[str, tuple[Hold, ...]] = {}
+        while True:
+            held = self._hold_back(connection, run, behind, is_there=is_there)
+            changes, reason = self._compare(connection, run, columns if is_there else None, held, count=count)
+            stale = (
+                changes.batches.stale
+                if reason is None
+                else [batch for batch, _ in holdings.expected(self.backend, None)]
+            )
+            touched = [*stale, *changes.batches.gone]
+            if run.checkpoints is None or not touched:
+                return changes, reason
+            more = find_behind(self.backend, self.data, touched)
+            if more.keys() <= set(held):
+                return changes, reason
+            behind |= more
+
+    def _compare(
+        self,
+        connection: psycopg.Connection[Any],
+        run: Run,
+        columns: dict[str, str] | None,
+        held: tuple[str, ...],
+        *,
+        count: bool,
+    ) -> tuple[MartChanges, str | None]:
         named = tuple(batch for batch in run.batches if batch not in held)
         if run.batches and not named:
             return MartChanges(holdings.no_changes(self.backend), 0, 0, None, held), None
-        if not is_there:
+        if columns is None:
             changes = MartChanges(differences(self.backend, [], named), 0, 0, None, held)
             return changes, why_not_local(self.data) if named else NOT_PUBLISHED
         changes = replace(
@@ -185,14 +225,29 @@ class Publication:
         )
         return changes, self._why_whole(connection, run, columns, changes)
 
-    def _hold_back(self, connection: psycopg.Connection[Any], run: Run, *, is_there: bool) -> tuple[str, ...]:
+    def _hold_back(
+        self,
+        connection: psycopg.Connection[Any],
+        run: Run,
+        behind: Mapping[str, tuple[Hold, ...]],
+        *,
+        is_there: bool,
+    ) -> tuple[str, ...]:
         """Leave held batches as they are, and tell the run of them."""
 
         def published(held: Sequence[str]) -> dict[str, str]:
             return state.held_of(connection, self.name, held) if is_there else {}
 
         # From what the upstreams hold: a publish may be made again.
-        holds = settle_holds(self.backend, self.name, self.data, self.logic, published=published, assume=self.assume)
+        holds = settle_holds(
+            self.backend,
+            self.name,
+            self.data,
+            self.logic,
+            published=published,
+            assume=self.assume,
+            besides=behind,
+        )
         for batch, found in holds.items():
             run.held[batch] = tuple(hold.reason for hold in found)
             run.held_findings[batch] = Finding(

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import getpass
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import ibis.expr.types as ir
+import psycopg
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from bioreactor_lake.datasets import MANIFEST, holdings, relation_catalog, warehouse
+from bioreactor_lake.datasets import MANIFEST, holdings, warehouse
 from bioreactor_lake.datasets.gate import RELEASES, Hold, find_holds, hold_back, settle_holds, state_of
 from bioreactor_lake.datasets.known_logic import logic_for
+from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.planning import expressions
+from bioreactor_lake.datasets.recall import ensure_releases, share_releases
 from bioreactor_lake.datasets.relations import WarehouseDataset
-from bioreactor_lake.errors import UsageError
+from bioreactor_lake.errors import LakeError, UsageError
+from bioreactor_lake.postgres import holdings as mart_state
 from bioreactor_lake.sql import literal
+
+logger = logging.getLogger(__name__)
 
 
 def release_batches(
@@ -47,7 +54,22 @@ def release_batches(
     with warehouse.transaction(backend):
         for batch in batches:
             _remember(backend, holds[batch], states[batch], reason)
+    _share(backend, tables)
     return {batch: holds[batch] for batch in batches}
+
+
+def _share(backend: Any, tables: Iterable[tuple[Any, ir.Table]]) -> None:
+    """Keep releases in the database of the marts as well; where it cannot be reached, the next publish does."""
+
+    def share(connection: psycopg.Connection[Any]) -> None:
+        mart_state.ensure(connection)
+        share_releases(backend, connection, warehouse.identity(mart.warehouse_config))
+
+    for mart in [dataset for dataset, _ in tables if isinstance(dataset, MartDataset)][:1]:
+        try:
+            mart.impatient_database.attempt(share, what="Keeping the release", kept="It is kept in the warehouse.")
+        except LakeError as error:
+            logger.warning("%s", error)
 
 
 def _find_all_holds(backend: Any, tables: Iterable[tuple[Any, ir.Table]]) -> dict[str, tuple[Hold, ...]]:
@@ -94,12 +116,7 @@ def _find_states(
 
 def _remember(backend: Any, holds: Sequence[Hold], states: Sequence[str], reason: str) -> None:
     """Write down that the holds of one batch have ended, and the states in which it may be published."""
-    backend.raw_sql("CREATE SCHEMA IF NOT EXISTS quality")
-    backend.raw_sql(
-        f"CREATE TABLE IF NOT EXISTS {RELEASES} (batch_id VARCHAR, state VARCHAR, held_for VARCHAR, reason VARCHAR, "
-        "released_by VARCHAR, released_at TIMESTAMP)"
-    )
-    relation_catalog.forget()
+    ensure_releases(backend)
     batch, held_for = holds[0].batch, "; ".join(hold.reason for hold in holds)
     for state in dict.fromkeys([*(hold.state for hold in holds), *states]):
         values = ", ".join(map(literal, (batch, state, held_for, reason, getpass.getuser())))

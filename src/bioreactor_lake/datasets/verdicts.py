@@ -105,6 +105,23 @@ def find_unchecked(backend: Any, table: str, held: str, suite: str) -> tuple[dic
     return unchecked, len(unchecked.keys() - {TABLE}) == total
 
 
+def find_unasked(backend: Any, mart: str, suite: str, held: Sequence[str]) -> list[str]:
+    """The batches of a mart that were not checked as they are expected, but for held ones, in order.
+
+    Args:
+        backend: The warehouse, after `ensure` and `holdings.expect`.
+        mart: Schema and name.
+        suite: The suite's fingerprint.
+        held: The held batches.
+    """
+    rows = backend.raw_sql(
+        f"SELECT batch_id FROM ({holdings.EXPECTED_QUERY}) ANTI JOIN (FROM quality.checked WHERE "
+        f"table_name = {literal(mart)} AND suite = {literal(suite)}) USING (batch_id, fingerprint) "
+        f"WHERE NOT list_contains([{', '.join(map(literal, held))}]::VARCHAR[], batch_id) ORDER BY 1"
+    ).fetchall()
+    return [batch for (batch,) in rows]
+
+
 def remember(
     backend: Any,
     table: str,
@@ -129,7 +146,9 @@ def remember(
         forget_others: Whether to drop what is kept of batches that the last `find_unchecked` did not find.
     """
     failures = [one for one in verdicts if not one.success]
-    checked = [describe_checked(table, batch, fingerprint, suite) for batch, fingerprint in fingerprints.items()]
+    # What could not be found out is asked again, unless it would only warn.
+    is_answered = not any(one.error and one.severity != WARN for one in verdicts)
+    checked = [describe_checked(table, *about, suite) for about in fingerprints.items()] if is_answered else []
     failing = [describe_failure(table, one, fingerprints, suite) for one in failures]
     results = describe_results(run_id, table, verdicts, fingerprints, suite)
     batches = f"[{', '.join(map(literal, fingerprints))}]::VARCHAR[]"
@@ -205,14 +224,29 @@ def forget_tables(backend: Any, kept: Collection[str]) -> bool:
         backend: The warehouse.
         kept: Schema and name of those that have a suite.
     """
+    among = f"[{', '.join(map(literal, kept))}]::VARCHAR[]"
+    return _forget(backend, f"NOT list_contains({among}, table_name)")
+
+
+def forget_other_suites(backend: Any, table: str, suite: str) -> bool:
+    """Drop what is kept of a table that was asked for by another suite; whether there was any.
+
+    It is no answer to what is asked now.
+
+    Args:
+        backend: The warehouse.
+        table: Schema and name.
+        suite: The suite's fingerprint.
+    """
+    return _forget(backend, f"table_name = {literal(table)} AND suite <> {literal(suite)}")
+
+
+def _forget(backend: Any, condition: str) -> bool:
     if not is_there(backend):
         return False
-    among = f"[{', '.join(map(literal, kept))}]::VARCHAR[]"
     deleted = 0
     for name in ("checked", "failing"):
-        (count,) = backend.raw_sql(
-            f"DELETE FROM quality.{name} WHERE NOT list_contains({among}, table_name)"
-        ).fetchone()
+        (count,) = backend.raw_sql(f"DELETE FROM quality.{name} WHERE {condition}").fetchone()
         deleted += count
     return deleted > 0
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from bioreactor_lake.errors import UsageError
+from bioreactor_lake.lineage.delivery.configuration import FILE, SECONDS
 
 _NAMESPACE = re.compile(r"[a-zA-Z0-9:/_\-.@+]{1,1024}")
 _JOB = re.compile(r"[^\W\d][^\s:#]*")
@@ -52,9 +53,9 @@ class LineageSettings:
     """
 
     namespace: str = "bioreactor_lake"
-    file: str | None = "data/lineage/events.jsonl"
+    file: str | None = FILE
     transport: Mapping[str, Any] = field(default_factory=dict)
-    seconds: float = 1.5
+    seconds: float = SECONDS
     owners: tuple[Mapping[str, str], ...] = ()
     repository: str = ""
     commit: str = ""

@@ -168,21 +168,26 @@ def keep_failures(connection: psycopg.Connection[Any], failing: Collection[tuple
     )
 
 
+def definition() -> list[str]:
+    """The statements that make the table, or give it what an earlier version did not have yet; the schema is there."""
+    defined = ", ".join(f"{quote(name)} {kind}" for name, (kind, _) in COLUMNS.items())
+    name = MART.rpartition(".")[2]
+    indexes = (
+        ("UNIQUE INDEX", f"key ON {MART} (run_id, {_ABOUT})", ""),
+        ("INDEX", f"checked_at ON {MART} (checked_at)", " WHERE batch_id IS NULL"),
+        ("INDEX", f"current ON {MART} ({_ABOUT})", " WHERE is_current"),
+        ("INDEX", f"batch_id ON {MART} (batch_id)", " WHERE batch_id IS NOT NULL"),
+    )
+    return [
+        f"CREATE TABLE IF NOT EXISTS {MART} ({defined})",
+        *(f"ALTER TABLE {MART} ADD COLUMN IF NOT EXISTS {quote(one)} {kind}" for one, (kind, _) in COLUMNS.items()),
+        *(f"CREATE {kind} IF NOT EXISTS {name}_{columns}{condition}" for kind, columns, condition in indexes),
+        f"COMMENT ON TABLE {MART} IS {literal(DESCRIPTION)}",
+        *(f"COMMENT ON COLUMN {MART}.{quote(name)} IS {literal(text)}" for name, (_, text) in COLUMNS.items()),
+    ]
+
+
 def _create(connection: psycopg.Connection[Any]) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
-    connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
-    defined = ", ".join(f"{quote(name)} {kind}" for name, (kind, _) in COLUMNS.items())
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {MART} ({defined})")
-    for name, (kind, _) in COLUMNS.items():
-        connection.execute(f"ALTER TABLE {MART} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}")
-    name = MART.rpartition(".")[2]
-    for kind, columns, condition in (
-        ("UNIQUE INDEX", f"key ON {MART} (run_id, {_ABOUT})", ""),
-        ("INDEX", f"checked_at ON {MART} (checked_at)", "WHERE batch_id IS NULL"),
-        ("INDEX", f"current ON {MART} ({_ABOUT})", "WHERE is_current"),
-        ("INDEX", f"batch_id ON {MART} (batch_id)", "WHERE batch_id IS NOT NULL"),
-    ):
-        connection.execute(f"CREATE {kind} IF NOT EXISTS {name}_{columns} {condition}")
-    connection.execute(f"COMMENT ON TABLE {MART} IS {literal(DESCRIPTION)}")
-    for column, (_, text) in COLUMNS.items():
-        connection.execute(f"COMMENT ON COLUMN {MART}.{quote(column)} IS {literal(text)}")
+    for statement in ("CREATE SCHEMA IF NOT EXISTS marts", *definition()):
+        connection.execute(statement)

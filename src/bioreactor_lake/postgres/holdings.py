@@ -15,6 +15,7 @@ from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.libraries import library_versions, why_other_logic
 from bioreactor_lake.lake.logic import WHOLE
 from bioreactor_lake.lake.runs import NOT_PUBLISHED
+from bioreactor_lake.postgres import memory
 from bioreactor_lake.postgres.activity import Activity
 from bioreactor_lake.sql import quote
 
@@ -28,6 +29,7 @@ DEFINITION = (
     "rows bigint NOT NULL, PRIMARY KEY (mart, batch_id))",
     "ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS libraries text",
     "ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS activity text",
+    *memory.DEFINITION,
 )
 """The tables of the state, and what an earlier version did not have yet; the schema is there."""
 
@@ -59,9 +61,9 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
     """Create the tables of the state if they are not there, and what an earlier version did not have yet."""
     # ALTER TABLE waits for every reader even where it has nothing to do.
     if connection.execute(
-        "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('lake.marts') "
-        "AND attname IN ('libraries', 'activity') AND NOT attisdropped"
-    ).fetchone() == (2,):
+        "SELECT count(*), to_regclass('lake.releases') IS NOT NULL FROM pg_attribute "
+        "WHERE attrelid = to_regclass('lake.marts') AND attname IN ('libraries', 'activity') AND NOT attisdropped"
+    ).fetchone() == (2, True):
         return
     # Two first publishes at once would trip over each other's CREATE.
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
@@ -88,6 +90,7 @@ def claim(connection: psycopg.Connection[Any], lake_id: str, *, take_over: bool)
     connection.execute("DELETE FROM lake.identity")
     connection.execute("INSERT INTO lake.identity VALUES (%s, now())", [lake_id])
     connection.execute("DELETE FROM lake.held")
+    connection.execute("DELETE FROM lake.sources")
 
 
 def summary(connection: psycopg.Connection[Any], mart: str) -> Summary:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.postgres import holdings, run_history
+from bioreactor_lake.postgres import data_quality, holdings, run_history
 from bioreactor_lake.postgres.mart_tables import OWNER, MartTable, comments, define_mart, definition
 from bioreactor_lake.sql import quote
 
@@ -20,6 +20,11 @@ WRITER, READER = "lake_writer", "lake_reader"
 
 _AS_OWNER = f"SET LOCAL ROLE {OWNER}"
 _AS_BEFORE = "RESET ROLE"
+
+
+def _tables_of_the_lake() -> list[str]:
+    """The statements that make what is not a mart of the catalog: the lake's state, and marts that runs add to."""
+    return [*holdings.DEFINITION, *run_history.definition(), *data_quality.definition()]
 
 
 def apply_roles(connection: psycopg.Connection[Any], marts: Sequence[MartTable], passwords: Mapping[str, str]) -> None:
@@ -40,7 +45,7 @@ def apply_roles(connection: psycopg.Connection[Any], marts: Sequence[MartTable],
     try:
         execute(_script("roles"))
         execute(_AS_OWNER)
-        for statement in (*holdings.DEFINITION, *run_history.definition()):
+        for statement in _tables_of_the_lake():
             execute(statement)
         for mart in marts:
             define_mart(connection, mart)
@@ -68,7 +73,7 @@ def apply_roles(connection: psycopg.Connection[Any], marts: Sequence[MartTable],
 
 def spell_roles(marts: Sequence[MartTable]) -> str:
     """The SQL that `apply_roles` carries out on a database without marts, the same for the same marts."""
-    tables = [*holdings.DEFINITION, *run_history.definition()]
+    tables = _tables_of_the_lake()
     for mart in marts:
         tables += [*definition(mart), *comments(mart)]
     parts = [

@@ -85,6 +85,7 @@ def check_table(
     of_batches = replace(whole, table=narrowed, by_batch=True, batches=named)
     asked = [_put(one, of_batches if has_batches and one.scope == "batch" else whole) for one in suite.expectations]
     found = _answer_in_one_pass(asked, named)
+    _ask_elsewhere(asked)
     for one in asked:
         _ask_more(one)
     return [verdict for one in asked for verdict in _judge(suite, one, found, samples)]
@@ -118,22 +119,43 @@ def _answer_in_one_pass(asked: Sequence[_Asked], named: tuple[str, ...] | None) 
 
 
 def _measure(asked: Sequence[_Asked], *, by_batch: bool) -> None:
-    if not asked:
-        return
+    if asked:
+        _or_each(asked, partial(_ask_together, by_batch=by_batch))
+
+
+def _or_each(asked: Sequence[_Asked], act: Callable[[Sequence[_Asked]], None]) -> None:
+    """Do something for all expectations at once; where one takes the others with it, for each by itself."""
     try:
-        _ask_together(asked, by_batch)
+        act(asked)
     except Exception as error:
         if is_interruption(error) or not is_answering(asked[0].subject.table.get_backend()):
             raise
-        # Some expectation's measure cannot be had, and takes the others' with it: each by itself.
         for one in asked:
-            _guarded(one, partial(_ask_together, [one], by_batch))
+            _guarded(one, partial(act, [one]))
 
 
-def _ask_together(asked: Sequence[_Asked], by_batch: bool) -> None:
+def _ask_together(asked: Sequence[_Asked], *, by_batch: bool) -> None:
     found = measure(asked[0].subject.table, [one.question.measures for one in asked], by_batch=by_batch)
     for one, answers in zip(asked, found, strict=True):
         one.answers = answers
+
+
+def _ask_elsewhere(asked: Sequence[_Asked]) -> None:
+    """Measure what is asked of other tables, in one query for the same rows."""
+    together: dict[Any, list[_Asked]] = {}
+    for one in asked:
+        if one.question.elsewhere is not None and not one.error:
+            together.setdefault((one.question.elsewhere.rows.op(), one.subject.by_batch), []).append(one)
+    for group in together.values():
+        _or_each(group, _measure_elsewhere)
+
+
+def _measure_elsewhere(asked: Sequence[_Asked]) -> None:
+    elsewhere = [one.question.elsewhere for one in asked if one.question.elsewhere is not None]
+    found = measure(elsewhere[0].rows, [each.measures for each in elsewhere], by_batch=asked[0].subject.by_batch)
+    for one, answers in zip(asked, found, strict=True):
+        for batch, more in answers.items():
+            one.answers.setdefault(batch, {}).update(more)
 
 
 def _ask_more(asked: _Asked) -> None:

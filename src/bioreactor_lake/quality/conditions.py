@@ -110,9 +110,7 @@ def columns_of(condition: Condition) -> set[str]:
             return set().union(*map(columns_of, parts))
 
 
-def apply_condition(
-    condition: Condition, table: ir.Table, fit: Callable[[ir.Value, Any], Any] = lambda column, value: value
-) -> ir.BooleanValue:
+def apply_condition(condition: Condition, table: ir.Table, fit: Callable[[ir.Value, Any], Any]) -> ir.BooleanValue:
     """The condition as an expression on a table; null where SQL cannot tell.
 
     Args:

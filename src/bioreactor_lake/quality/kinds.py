@@ -68,7 +68,7 @@ def _is_bound(value: Any) -> bool:
         except ValueError:
             return False
         return True
-    return value is None or isinstance(value, date) or is_number(value)
+    return isinstance(value, date) or is_number(value)
 
 
 def _is_query(value: Any) -> bool:
@@ -104,9 +104,8 @@ TYPE = Kind("a type such as TEXT, BIGINT, DOUBLE_PRECISION or TIMESTAMP", _is_ty
 TYPES = Kind("a list of types such as TEXT, BIGINT, DOUBLE_PRECISION or TIMESTAMP", _is_list(_is_type))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 NUMBER = Kind("a number", is_number)
-COUNT = Kind("a whole number", lambda value: value is None or (is_number(value) and value == int(value)))
+COUNT = Kind("a whole number", lambda value: is_number(value) and value == int(value))
 BOUND = Kind("a number, or a date or time as ISO 8601 writes it", _is_bound)
-LIMIT = Kind("a number", lambda value: value is None or is_number(value))
 SHARE = Kind("a number from 0 to 1", lambda value: is_number(value) and 0 <= value <= 1)
 VALUES = Kind("a list of texts or numbers", _is_list(_is_scalar))
 PAIRS = Kind("a list of pairs", _is_list(lambda pair: _is_list(_is_scalar)(pair) and len(pair) == 2))

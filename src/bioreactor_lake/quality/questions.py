@@ -118,12 +118,26 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What is found out about rows of another table, in one pass over it however many expectations ask for it.
+
+    Args:
+        rows: The rows.
+        measures: What is found out of them.
+    """
+
+    rows: ir.Table
+    measures: Mapping[str, Measure]
+
+
+@dataclass(frozen=True)
 class Question:
     """What is asked for one expectation.
 
     Args:
         judge: What follows from the answers.
         measures: What is found out in the one pass over the table.
+        elsewhere: What is found out about another table; None where nothing is.
         ask: Finds out more, by queries of its own, given the measures.
         failing: The rows that fail, as an expression or as SQL; None where it is not about rows.
         order: Columns to sort samples by, so that rows that fail because of each other stand together.
@@ -132,6 +146,7 @@ class Question:
 
     judge: Callable[[Mapping[str, Any]], Judgement]
     measures: Mapping[str, Measure] = field(default_factory=dict)
+    elsewhere: Elsewhere | None = None
     ask: Callable[[Answers], Answers] | None = None
     failing: Callable[[], ir.Table | str] | None = None
     order: tuple[str, ...] = ()

@@ -14,11 +14,11 @@ from bioreactor_lake.quality.querying import fetch, fetch_sql
 from bioreactor_lake.quality.questions import (
     BATCH,
     Answers,
+    Elsewhere,
     Judgement,
     Measure,
     Question,
     Subject,
-    ask_by,
     column_of,
     count_rows,
     judge_between,
@@ -97,16 +97,14 @@ def _ask_same_totals(subject: Subject, expectation: Expectation) -> Question:
     if "other_row_condition" in kwargs:
         other = other.filter(apply_condition(read_condition(kwargs["other_row_condition"]), other, fit))
 
-    def ask(measured: Answers) -> Answers:
-        total = column_of(other, kwargs["other_column"], name).sum() if "other_column" in kwargs else other.count()
-        return ask_by(subject, other, other=total)
+    total = column_of(other, kwargs["other_column"], name).sum() if "other_column" in kwargs else other.count()
 
     def judge(answers: Mapping[str, Any]) -> Judgement:
         one, two = answers["self"] or 0, answers.get("other") or 0
         same = one == two or (isinstance(one + two, float) and isclose(one, two, rel_tol=1e-9))
         return Judgement(same, {"self": one, "other": two})
 
-    return Question(judge, {"self": own}, ask=ask)
+    return Question(judge, {"self": own}, Elsewhere(other, {"other": Measure(total, 0)}))
 
 
 def _total(values: Any) -> Any:

@@ -14,7 +14,6 @@ from bioreactor_lake.quality.kinds import (
     CONDITION,
     COUNT,
     FLAG,
-    LIMIT,
     NAME,
     NUMBER,
     OF_MANY,
@@ -100,7 +99,7 @@ _OPTIONAL = {
 }  # fmt: skip
 _STRICT = {"strict_min": FLAG, "strict_max": FLAG}
 _BETWEEN = {"min_value": BOUND, "max_value": BOUND, **_STRICT}
-_LIMITS = {"min_value": LIMIT, "max_value": LIMIT, **_STRICT}
+_LIMITS = {"min_value": NUMBER, "max_value": NUMBER, **_STRICT}
 _COUNTS = {"min_value": COUNT, "max_value": COUNT, **_STRICT}
 _PAIR = {"column_A": COLUMN, "column_B": COLUMN, "ignore_row_if": OF_TWO}
 _LIST = {"column_list": COLUMNS, "ignore_row_if": OF_MANY}
