@@ -40,13 +40,13 @@ def watches() -> Iterator[list[Watched]]:
 
 def published(lake: Lake) -> int:
     """Batches that both marts have."""
-    with psycopg.connect(lake.database) as connection:
-        with suppress(psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            (found,) = connection.execute(
-                "SELECT count(*) FROM (SELECT batch_id FROM marts.mart_bioreactor_overview INTERSECT "
-                "SELECT batch_id FROM marts.mart_bioreactor_timeline) AS both_have"
-            ).fetchone()
-            return found
+    absent = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+    with suppress(*absent), psycopg.connect(lake.database) as connection:
+        (found,) = connection.execute(
+            "SELECT count(*) FROM (SELECT batch_id FROM marts.mart_bioreactor_overview INTERSECT "
+            "SELECT batch_id FROM marts.mart_bioreactor_timeline) AS both_have"
+        ).fetchone()
+        return found
     return 0
 
 
@@ -65,13 +65,15 @@ def assert_is_what_the_files_say(lake: Lake) -> None:
     with psycopg.connect(lake.database) as connection:
         names = ", ".join(expected.columns)
         rows = connection.execute(f"SELECT {names} FROM marts.mart_bioreactor_overview ORDER BY 1, 2, 3").fetchall()
-        timeline = connection.execute("SELECT sum(reading_count) FROM marts.mart_bioreactor_timeline").fetchone()
+        timeline = connection.execute(
+            "SELECT sum(reading_count)::bigint FROM marts.mart_bioreactor_timeline"
+        ).fetchone()
     found = pd.DataFrame(rows, columns=expected.columns)
     key = ["batch_id", "equipment_id", "tag"]  # Postgres may sort text otherwise
     pd.testing.assert_frame_equal(
         found.sort_values(key, ignore_index=True), expected.sort_values(key, ignore_index=True), check_dtype=False
     )
-    assert timeline == (expected.reading_count.sum(),)
+    assert timeline == (int(expected.reading_count.sum()),)
 
 
 @pytest.mark.slow
