@@ -46,9 +46,8 @@ def compile_sql(backend: Any, table: ir.Table) -> str:
         return str(backend.compile(table.op().replace(open_lists).to_expr() if lists else table))
 
     sql = resident.kept(("SQL", backend.name, structure), compile_open)
-    return put_in(
-        sql, {stand_in(place, number): batch for one, number in numbers.items() for place, batch in enumerate(one)}
-    )
+    places = {stand_in(place, number): batch for one, number in numbers.items() for place, batch in enumerate(one)}
+    return put_in(sql, places)
 
 
 def put_in(sql: str, batches: Mapping[str, str]) -> str:

@@ -39,8 +39,8 @@ def keep_expressions(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _key(value: Any) -> Hashable:
     if isinstance(value, ir.Table):
-        operation: Hashable = value.op()
-        return operation
+        found: Hashable = value.op()
+        return found
     if isinstance(value, _PLAIN):
         # 1, 1.0 and True are equal, and are not the same.
         return type(value), value

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from bioreactor_lake.datasets.attempts import explain
 from bioreactor_lake.errors import LakeError, LockedError, find_lake_error
 from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.runs import Run, running
+from bioreactor_lake.lineage.redaction import find_secrets, redact
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,11 @@ class WarmRuns:
     def __init__(self, project: Path, env: str | None, params: dict[str, Any], tell: Callable[[Message], None]) -> None:
         from kedro.framework.startup import bootstrap_project
 
-        self._project, self._env, self._params, self._tell = project, env, params, tell
+        self._project, self._params, self._tell = project, params, tell
+        self._env = env or os.environ.get("KEDRO_ENV")
+        self._secrets: Any = ()
         self._notices: tuple[str, ...] = ()
+        self._hooked: Any = None
         os.chdir(project)
         bootstrap_project(project)
         # Each run would log a dozen lines.
@@ -80,6 +85,7 @@ class WarmRuns:
         except Exception as fault:
             logger.exception("The run failed")
             code, error = 1, f"{type(fault).__name__}: {fault}"
+        error = redact(" ".join(error.split()), self._secrets)
         return {"is": "ran", "code": code, "error": error, "seconds": time.perf_counter() - started, **numbers}
 
     def close(self) -> None:
@@ -111,11 +117,19 @@ class WarmRuns:
         numbers["published"] = max((write.batches or 0 for write in published), default=0)
 
     def _session(self) -> Any:
-        """A session of Kedro; not by `create`, which asks git for what nobody stores here."""
+        """A session of Kedro for one run.
+
+        Not by `KedroSession.create`, which asks git for what nobody stores here, and with the hooks that were found
+        once: Kedro looks through everything that is installed for them, which takes longer than to read the new file.
+        """
         from kedro.framework.session import KedroSession
         from kedro.io.core import generate_timestamp
 
-        session = KedroSession(generate_timestamp(), project_path=self._project, save_on_close=False)
+        if self._hooked is None:
+            self._hooked = KedroSession("first", project_path=self._project, save_on_close=False)
+        session: Any = copy(self._hooked)
+        session.session_id = generate_timestamp()
+        session._store = session._init_store()
         about = {"project_path": self._project, "session_id": session.session_id}
         if self._env:
             about["env"] = self._env
@@ -134,6 +148,7 @@ class WarmRuns:
         catalog = context.catalog
         folder = catalog["raw_folder"]
         self._config = folder.warehouse_config
+        self._secrets = find_secrets(os.environ, context._get_config_credentials())
         parameters = context.params.get("watch") or {}
         numbers: dict[str, Any] = {}
         try:
