@@ -182,13 +182,23 @@ def test_functions_of_the_owner_touch_nothing_but_marts(governed: Governed, mart
     assert governed.ask(SNAPSHOT) == before
 
 
-def test_a_table_of_the_callers_own_does_not_stand_in_for_what_the_functions_look_at(governed: Governed) -> None:
+def test_a_catalog_of_the_callers_own_does_not_mislead_the_functions(governed: Governed) -> None:
     governed.publish(1)
     with psycopg.connect(governed.url(WRITER)) as connection:
-        connection.execute("CREATE TEMPORARY TABLE pg_class AS SELECT * FROM pg_catalog.pg_class")
-        connection.execute("CREATE TEMPORARY TABLE mart_test_1 (batch_id text)")
-        connection.execute("SET search_path = pg_temp, marts")
-        connection.execute("SELECT lake.make_beside('mart_test'), lake.drop_beside('mart_test')")
+        connection.execute("CREATE TEMPORARY TABLE pg_class AS SELECT * FROM pg_catalog.pg_class WHERE false")
+        connection.execute("GRANT SELECT ON pg_temp.pg_class TO PUBLIC")
+        for name, schema, kind, meant in (
+            ("victim", "marts", "p", "lake.held"),
+            ("victim_1", "lake", "r", "marts.mart_test"),
+        ):
+            connection.execute(
+                "INSERT INTO pg_temp.pg_class (oid, relname, relnamespace, relkind, relispartition, relowner) VALUES "
+                "(%s::regclass, %s, to_regnamespace(%s), %s, false, to_regrole('lake_owner'))",
+                [meant, name, schema, kind],
+            )
+        connection.execute("SET search_path = pg_temp, pg_catalog")
+        with pytest.raises(psycopg.errors.UndefinedTable, match="no mart victim"):
+            connection.execute("SELECT lake.drop_beside('victim')")
     assert governed.seen() == (ROWS, 1, 1)
 
 
