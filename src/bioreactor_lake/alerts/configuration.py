@@ -54,7 +54,7 @@ class AlertSettings:
         lake: What the lake is called in them.
         environment: Kedro's environment.
         warehouse: The DuckDB file, beside which it is kept what was told.
-        seconds: How long the end of a run may take over them.
+        seconds: How long channels have to answer at the end of a run.
         remind_hours: After so long, an incident that goes on is told again; None for never.
         late_after_minutes: A scheduled run that ends so long after its time is late; None for never.
         secrets: What no message may hold.

@@ -1,6 +1,6 @@
 """The end of a run as alerts see it: what it found amiss, what of it is over, and who is told.
 
-A run that finds nothing amiss, in a lake where nothing was, costs a look for one file.
+A run that finds nothing amiss, in a lake where nothing was, costs a look into one file, where there is one.
 """
 
 from __future__ import annotations
