@@ -66,7 +66,8 @@ def ensure(connection: psycopg.Connection[Any]) -> None:
     )
     connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS libraries text")
     connection.execute("ALTER TABLE lake.marts ADD COLUMN IF NOT EXISTS activity text")
-    memory.ensure(connection)
+    for statement in memory.DEFINITION:
+        connection.execute(statement)
 
 
 def claim(connection: psycopg.Connection[Any], lake_id: str, *, take_over: bool) -> None:
