@@ -11,6 +11,7 @@ import pandas as pd
 import psycopg
 import pytest
 from tests.increments.lake import MARTS, Lake
+from tests.increments.watching import watching
 
 from bioreactor_lake.pipelines.curated.nodes import describe_batches
 from bioreactor_lake.pipelines.marts.nodes import build_overview
@@ -58,17 +59,23 @@ def test_a_batch_with_an_impossible_value_is_held_and_the_others_are_published(l
 
 @pytest.mark.slow
 def test_readers_never_see_a_bad_number(lake: Lake) -> None:
-    lake.run()
-    before = rows(lake, "B-2")
-    lake.put("B-2.parquet", readings("B-2", 2, ph=99))
-    lake.put("B-4.parquet", readings("B-4", 4))
-    assert list(lake.run().held) == ["B-2"]
-    assert_same(before, rows(lake, "B-2"))
-    assert all(len(found) for found in rows(lake, "B-4").values())
-    # In another process, layer by layer, and as a whole.
-    assert list(lake.run("marts").held) == ["B-2"]
-    assert list(lake.run(full_refresh=True).held) == ["B-2"]
-    assert_same(before, rows(lake, "B-2"))
+    good = frozenset(
+        (tag, value, value, value, 5) for tag, value in {"ph": 7.0, "do": 40.0, "temperature": 36.8}.items()
+    )
+    with watching(lake.database, dict.fromkeys(("B-1", "B-2", "B-3", "B-4"), (good,))) as sightings:
+        lake.run()
+        before = rows(lake, "B-2")
+        lake.put("B-2.parquet", readings("B-2", 2, ph=99))
+        lake.put("B-4.parquet", readings("B-4", 4))
+        assert list(lake.run().held) == ["B-2"]
+        assert_same(before, rows(lake, "B-2"))
+        assert all(len(found) for found in rows(lake, "B-4").values())
+        # In another process, layer by layer, and as a whole.
+        assert list(lake.run("marts").held) == ["B-2"]
+        assert list(lake.run(full_refresh=True).held) == ["B-2"]
+        assert_same(before, rows(lake, "B-2"))
+    assert sightings.wrong == []
+    assert sightings.counts == {mart: [3, 4] for mart in MARTS}
     lake.assert_equals_fresh_build(["B-2"], lake.marts())
 
 

@@ -12,7 +12,7 @@ import psycopg
 from tests.increments.lake import PROCESSES
 
 Content = frozenset[tuple[Any, ...]]
-"""The rows of a batch."""
+"""What `QUERIES` find of a batch: tag, smallest, mean and largest value, and the number of readings."""
 
 QUERIES = {
     "mart_bioreactor_overview": "SELECT batch_id, tag, min_value, avg_value, max_value, reading_count "
@@ -79,7 +79,7 @@ def _look(sightings: Sightings, mart: str, rows: list[Any], good: dict[str, tupl
     sightings.looks += 1
     found: dict[str, set[Any]] = {}
     for batch, *row in rows:
-        found.setdefault(batch, set()).add(tuple(row))
+        found.setdefault(batch, set()).add(tuple(round(one, 9) if isinstance(one, float) else one for one in row))
     counts = sightings.counts[mart]
     if not counts or counts[-1] != len(found):
         counts.append(len(found))

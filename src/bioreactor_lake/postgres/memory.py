@@ -15,16 +15,14 @@ Source = tuple[str, str]
 """Batch and path of a raw file."""
 Release = tuple[Any, ...]
 """A release by the columns of `RELEASE_COLUMNS`."""
-RELEASE_COLUMNS = ("batch_id", "state", "held_for", "reason", "released_by", "released_at")
-
-
 DEFINITION = (
     "CREATE TABLE IF NOT EXISTS lake.sources (batch_id text, path text, PRIMARY KEY (path, batch_id))",
     "CREATE TABLE IF NOT EXISTS lake.releases (lake_id text, batch_id text, state text, held_for text NOT NULL, "
     "reason text NOT NULL, released_by text NOT NULL, released_at timestamptz NOT NULL, "
     "PRIMARY KEY (lake_id, batch_id, state))",
 )
-"""The tables; schema `lake` is there."""
+"""The tables, in schema `lake`, which is there."""
+RELEASE_COLUMNS = ("batch_id", "state", "held_for", "reason", "released_by", "released_at")
 
 
 def remember_sources(
@@ -46,7 +44,9 @@ def remember_sources(
     else:
         connection.execute("DELETE FROM lake.sources WHERE batch_id = ANY(%s)", [list(touched)])
     columns = [list(column) for column in zip(*sources, strict=True)] or [[], []]
-    connection.execute("INSERT INTO lake.sources SELECT * FROM unnest(%s::text[], %s::text[])", columns)
+    connection.execute(
+        "INSERT INTO lake.sources SELECT * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING", columns
+    )
 
 
 def find_sources(connection: psycopg.Connection[Any], paths: Sequence[str]) -> list[Source]:
