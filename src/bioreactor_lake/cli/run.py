@@ -19,6 +19,7 @@ from kedro.framework.cli.utils import KedroCliError
 from bioreactor_lake.errors import LakeError, UsageError, find_lake_error
 
 _HELD = 3
+_DEFAULT_ENVIRONMENT = "local"
 
 _run_pipeline: Any = kedro_run.callback
 
@@ -80,15 +81,15 @@ def _check(options: dict[str, Any]) -> None:
     if (runner := options["runner"]) and runner.rpartition(".")[2] != "SequentialRunner":
         raise refused(f"--runner {runner}")
     source = Path(options["conf_source"] or "conf")
-    environment = options["env"] or os.environ.get("KEDRO_ENV")
-    if environment and source.is_dir() and not (source / environment).is_dir():
+    environment = options["env"] or os.environ.get("KEDRO_ENV") or _DEFAULT_ENVIRONMENT
+    if source.is_dir() and not (source / environment).is_dir():
         names = ", ".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
         raise UsageError(f"There is no environment {environment!r} in {source}.", next_step=f"Use one of: {names}.")
     if options["params"]:
         _check_parameters(options["params"], str(source), environment)
 
 
-def _check_parameters(given: dict[str, Any], source: str, environment: str | None) -> None:
+def _check_parameters(given: dict[str, Any], source: str, environment: str) -> None:
     """Refuse parameters that the configuration does not have: a slip would be passed over in silence."""
     from difflib import get_close_matches
 
@@ -96,8 +97,7 @@ def _check_parameters(given: dict[str, Any], source: str, environment: str | Non
     from kedro.framework.project import settings
 
     arguments = dict(settings.CONFIG_LOADER_ARGS)
-    if environment:
-        arguments["default_run_env"] = environment
+    arguments["default_run_env"] = environment
     try:
         known = OmegaConfigLoader(source, **arguments)["parameters"]
     except (MissingConfigException, ValueError):
