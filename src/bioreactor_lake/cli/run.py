@@ -115,6 +115,7 @@ def exit_codes() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         received.append(number)
+        _interrupt_warehouse()
         raise Interrupted
 
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -142,6 +143,13 @@ def exit_codes() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _interrupt_warehouse() -> None:
+    # Nothing is imported in the middle of whatever a signal met, which may be this very import.
+    interrupt = getattr(sys.modules.get("bioreactor_lake.datasets.warehouse"), "interrupt", None)
+    if interrupt is not None:
+        interrupt()
 
 
 def _end(message: str, code: int) -> None:
