@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
@@ -73,6 +75,13 @@ def make_base(tag: str, folder: Path) -> None:
 
 def build(folder: Path) -> str:
     """Build the image as its Dockerfile says; its tag. How pip reaches its index is this machine's own affair."""
+    with Path(tempfile.gettempdir(), "bioreactor_lake-image.lock").open("w") as lock:
+        # Tests run side by side, and there is one store of images.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build(folder)
+
+
+def _build(folder: Path) -> str:
     dockerfile = PROJECT / "Dockerfile"
     make_base(base_of(dockerfile), folder)
     settings = subprocess.run(
