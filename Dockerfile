@@ -42,7 +42,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/cron \
     && python -m pip --python /opt/cron/bin/python install --disable-pip-version-check --require-hashes \
-        --only-binary :all: -r requirements-scheduler.lock
+        --only-binary :all: --no-binary crontab -r requirements-scheduler.lock
 
 # The lake's environment with Dagster in it.
 FROM build AS build-dagster
