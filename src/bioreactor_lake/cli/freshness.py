@@ -24,15 +24,30 @@ _COLOURS = {"fresh": "green", STALE: "yellow"}
 @click.command()
 @click.option("--layer", "layers", type=click.Choice(list(LAYERS)), multiple=True, help="Only this one; repeatable.")
 @click.option("--format", "as_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--deadline", help="Ask instead whether the scheduled run was done in time, such as 02:15.")
+@click.option("--start", help="When the scheduled run starts, such as 02:00.  [default: schedule.start]")
+@click.option("--zone", help="Time zone of both, such as Europe/Zurich.  [default: schedule.zone]")
 @env_option
-def freshness(layers: tuple[str, ...], as_format: str, env: str | None) -> None:
+def freshness(
+    layers: tuple[str, ...],
+    as_format: str,
+    deadline: str | None,
+    start: str | None,
+    zone: str | None,
+    env: str | None,
+) -> None:
     """Show how old the newest reading of each layer is, and the last run that brought it up to date.
 
     The limits are in conf/*/parameters_freshness.yml. A layer that was never built is older than any limit. Those who
     get alerts are told of layers that are older than they may be, once, and when they no longer are. No table is
     written, and a run that holds the warehouse is not waited for. Exit codes: 0 fresh, 5 a layer is stale, 6 one is too
     old, 1 one cannot be read, 4 the warehouse is locked.
+
+    With --deadline: 0 every layer was brought up to date since the newest start whose deadline has passed, 6 one was
+    not, or a run is still at it; that is alerted, and so is its end.
     """
+    if deadline or start or zone:
+        _judge_punctuality(layers, as_format, {"start": start, "deadline": deadline, "zone": zone}, env)
     from kedro.framework.project import pipelines
 
     from bioreactor_lake.cli.session import open_catalog
@@ -79,6 +94,24 @@ def _why_old(layer: LayerFreshness, now: datetime) -> str:
     )
     told = [f"its {what} is {_age(moment, now)} old" if moment else f"it has no {what}" for what, _, moment in ages]
     return " and ".join(said for said, (_, verdict, _) in zip(told, ages, strict=True) if verdict in (STALE, TOO_OLD))
+
+
+def _judge_punctuality(layers: tuple[str, ...], as_format: str, given: dict[str, str | None], env: str | None) -> None:
+    from bioreactor_lake.cli.deadline import judge_punctuality, tell_punctuality
+    from bioreactor_lake.cli.session import open_catalog
+    from bioreactor_lake.lake.freshness import read_clock
+
+    with open_catalog(env) as catalog:
+        found = judge_punctuality(catalog, layers, given, read_clock())
+    if as_format == "json":
+        click.echo(
+            json.dumps({"start": found.start.isoformat(), "end": found.end.isoformat(), "late": dict(found.late)})
+        )
+    else:
+        click.echo(str(found))
+    for notice in tell_punctuality(found, env):
+        click.echo(notice, err=True)
+    sys.exit(_CODES[TOO_OLD] if found.late else 0)
 
 
 def _fields(layer: LayerFreshness, now: datetime) -> dict[str, Any]:

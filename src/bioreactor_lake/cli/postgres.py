@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 @click.option("--show-password", is_flag=True, help="Print the URL with the password in it.")
 def postgres(show_password: bool) -> None:
     """Keep the embedded Postgres server up until Ctrl-C, for BI tools and notebooks."""
+    from bioreactor_lake.environment import read_secret
     from bioreactor_lake.errors import UsageError
     from bioreactor_lake.postgres.binaries import URL_VARIABLE
 
     with _errors_said():
-        if os.environ.get(URL_VARIABLE):
+        if read_secret(URL_VARIABLE):
             raise UsageError(
                 f"{URL_VARIABLE} is set: the marts are in that server, and the embedded one is not used.",
                 next_step=f"Unset {URL_VARIABLE} to use the embedded server.",
@@ -51,11 +52,12 @@ def postgres(show_password: bool) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL ARGUMENTS]...")
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on the lake's database; arguments go to psql, as in: psql -c "select 1"."""
+    from bioreactor_lake.environment import read_secret
     from bioreactor_lake.postgres.binaries import URL_VARIABLE
 
     with _errors_said():
         program = _psql_program()
-        url = os.environ.get(URL_VARIABLE)
+        url = read_secret(URL_VARIABLE)
         if url:
             code = _run_psql(program, *without_password(url), arguments)
         else:

@@ -24,6 +24,7 @@ from bioreactor_lake.logs.handlers import is_json
 logger = logging.getLogger(__name__)
 
 _HELD = 3
+_DEFAULT_ENVIRONMENT = "local"
 
 _run_pipeline: Any = kedro_run.callback
 
@@ -87,8 +88,8 @@ def _check(options: dict[str, Any]) -> None:
     if (runner := options["runner"]) and runner.rpartition(".")[2] != "SequentialRunner":
         raise refused(f"--runner {runner}")
     source = Path(options["conf_source"] or "conf")
-    environment = options["env"] or os.environ.get("KEDRO_ENV")
-    if environment and source.is_dir() and not (source / environment).is_dir():
+    environment = options["env"] or os.environ.get("KEDRO_ENV") or _DEFAULT_ENVIRONMENT
+    if source.is_dir() and not (source / environment).is_dir():
         names = ", ".join(sorted(path.name for path in source.iterdir() if path.is_dir()))
         raise UsageError(f"There is no environment {environment!r} in {source}.", next_step=f"Use one of: {names}.")
     if options["params"]:
@@ -103,8 +104,7 @@ def check_parameters(given: dict[str, Any], source: str, environment: str | None
     from kedro.framework.project import settings
 
     arguments = dict(settings.CONFIG_LOADER_ARGS)
-    if environment:
-        arguments["default_run_env"] = environment
+    arguments["default_run_env"] = environment
     try:
         known = OmegaConfigLoader(source, **arguments)["parameters"]
     except (MissingConfigException, ValueError):
@@ -122,6 +122,7 @@ def exit_codes() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         received.append(number)
+        _interrupt_warehouse()
         raise Interrupted
 
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -152,6 +153,13 @@ def exit_codes() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _interrupt_warehouse() -> None:
+    # Nothing is imported in the middle of whatever a signal met, which may be this very import.
+    interrupt = getattr(sys.modules.get("bioreactor_lake.datasets.warehouse"), "interrupt", None)
+    if interrupt is not None:
+        interrupt()
 
 
 def _end(message: str, code: int) -> None:

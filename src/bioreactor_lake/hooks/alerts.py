@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from kedro.io import CatalogProtocol
 
 from bioreactor_lake.alerts import VARIABLE, state_file
 from bioreactor_lake.datasets import MANIFEST
+from bioreactor_lake.environment import read_secret
 from bioreactor_lake.lake.runs import current_run
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class AlertHooks:
     @hook_impl
     def after_catalog_created(self, conf_creds: dict[str, Any]) -> None:
         """Learn whether there is a channel."""
-        self._is_wanted = bool(conf_creds.get("alerts") or os.environ.get(VARIABLE))
+        self._is_wanted = bool(conf_creds.get("alerts") or read_secret(VARIABLE))
 
     @hook_impl
     def before_pipeline_run(self, catalog: CatalogProtocol[Any, Any]) -> None:

@@ -32,12 +32,15 @@ class TableStatistics:
         self._path = _FILE
         self._catalog = DataCatalog()
         self._known: dict[str, dict[str, Any]] = {}
+        self._writable = True
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Read what is known."""
         self._path = Path(run_params["project_path"]) / _FILE
         self._catalog = catalog
+        # In an image nobody looks at Kedro-Viz, and the project may not be written to.
+        self._writable = os.access(self._path.parent if self._path.parent.exists() else self._path.parents[1], os.W_OK)
         try:
             self._known = dict(json.loads(self._path.read_bytes()))
         except (OSError, ValueError, TypeError):
@@ -74,6 +77,8 @@ class TableStatistics:
             self._write()
 
     def _write(self) -> None:
+        if not self._writable:
+            return
         self._path.parent.mkdir(exist_ok=True)
         part = self._path.with_name(f"stats.{os.getpid()}.json")
         part.write_text(json.dumps(self._known))
