@@ -8,6 +8,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
+from bioreactor_lake.lake.compiled import compile_sql
 from bioreactor_lake.quality.limits import without_limits
 from bioreactor_lake.quality.querying import Row, fetch, fetch_sql
 from bioreactor_lake.quality.questions import BATCH, Notice, Subject
@@ -35,7 +36,7 @@ def take_samples(
         Rows by batch. Where very many rows fail, the first batches only.
     """
     backend = subject.table.get_backend()
-    query = failing if isinstance(failing, str) else backend.compile(without_limits(failing))
+    query = failing if isinstance(failing, str) else compile_sql(backend, without_limits(failing))
     ordered = f"ORDER BY {', '.join(map(quote, order))}" if order else ""
     if not subject.by_batch:
         return {None: tuple(fetch_sql(backend, f"SELECT * FROM ({query}) AS failing {ordered} LIMIT {limit}"))}

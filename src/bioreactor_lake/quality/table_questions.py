@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isclose
 from typing import Any
 
+from bioreactor_lake.lake.compiled import compile_sql
 from bioreactor_lake.quality.comparisons import fit, is_between
 from bioreactor_lake.quality.conditions import apply_condition, read_condition
 from bioreactor_lake.quality.expectations import Expectation
@@ -140,7 +141,7 @@ def _ask_query(subject: Subject, expectation: Expectation) -> Question:
     backend = subject.table.get_backend()
     said = expectation.kwargs["unexpected_rows_query"].strip().rstrip(";")
     name = "lake_batch"
-    rows = backend.compile(without_limits(subject.table))
+    rows = compile_sql(backend, without_limits(subject.table))
     query = f"WITH {name} AS ({rows}) SELECT * FROM ({said.format(batch=name)}) AS unexpected"
 
     def ask(measured: Answers) -> Answers:

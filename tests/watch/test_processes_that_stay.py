@@ -1,0 +1,97 @@
+"""A process that makes many runs: what it keeps changes no result, and it does not do the same work again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pytest
+from ibis.backends.sql import SQLBackend
+from tests.increments.lake import Lake, readings
+
+from bioreactor_lake.lake import resident
+from bioreactor_lake.lake.compiled import compile_sql
+from bioreactor_lake.lake.narrowing import narrow
+from bioreactor_lake.lake.structure import hash_structure
+from bioreactor_lake.postgres.kept_connections import close_idle
+
+
+@pytest.fixture
+def staying() -> Iterator[None]:
+    resident.stay()
+    yield
+    close_idle()
+    resident._kept = None
+
+
+@pytest.mark.usefixtures("staying")
+def test_sql_that_is_kept_is_what_ibis_compiles() -> None:
+    backend = ibis.duckdb.connect()
+    columns = {"batch_id": "string", "tag": "string", "value": "float64"}
+    rows = ibis.table(columns, name="readings", database="staging")
+    whole = rows.filter(rows.tag.isin(["ph", "do"])).group_by("batch_id", "tag").agg(mean=rows.value.mean())
+    for batches in (["B-1"], ["it's", 'a"b'], ["B-2"], ["B-1", "B-1 0.0."], ["%s {0} \\1"]):
+        narrowed = narrow(whole, batches)
+        assert compile_sql(backend, narrowed) == backend.compile(narrowed)
+    two = narrow(whole, ["x"]).union(narrow(whole, ["y"]))
+    same = narrow(whole, ["z"]).union(narrow(whole, ["z"]))
+    for one in (two, same, narrow(whole, ["y"]).union(narrow(whole, ["x"]))):
+        assert compile_sql(backend, one) == backend.compile(one)
+    assert hash_structure(narrow(whole, ["x"])) != hash_structure(narrow(whole, ["y"]))
+
+
+def test_builtin_functions_are_part_of_a_structure() -> None:
+    @ibis.udf.scalar.builtin(name="abs")
+    def absolute(x: int) -> int: ...
+
+    @ibis.udf.scalar.builtin(name="abs")
+    def absolute_again(x: int) -> int: ...
+
+    @ibis.udf.scalar.builtin(name="sign")
+    def sign(x: int) -> int: ...
+
+    table = ibis.table({"x": "int64"}, name="t")
+    first, again, other = (hash_structure(table.mutate(y=one(table.x))) for one in (absolute, absolute_again, sign))
+    assert first is not None
+    assert first == again != other
+
+
+def test_runs_of_one_process_make_what_fresh_ones_make_and_compile_nothing_twice(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch, staying: None
+) -> None:
+    compiled = []
+    monkeypatch.setattr(SQLBackend, "compile", _counting(SQLBackend.compile, compiled))
+    lake = Lake(tmp_path / "lake", server)
+    lake.checkpoints = None
+    counts = []
+    for number in range(5):
+        lake.put(f"{number}.parquet", physical(f"B-{number}", number))
+        if number == 2:
+            # A batch whose id has to be quoted, in two files.
+            lake.put("more.parquet", physical("it's B-0", 1) + physical("B-0", 9))
+        before = len(compiled)
+        run = lake.run()
+        counts.append(len(compiled) - before)
+        assert not run.held
+    assert counts[4] == 0, counts
+    lake.run()
+    monkeypatch.undo()
+    close_idle()
+    resident._kept = None
+    lake.assert_equals_fresh_build()
+    lake.drop()
+
+
+def physical(batch: str, hour: int) -> list[Any]:
+    """Readings that no suite holds."""
+    return [(*row[:4], 7.0 + row[3].minute / 60) for row in readings(batch, hour)]
+
+
+def _counting(compile_: Any, compiled: list[Any]) -> Any:
+    def count(self: Any, expression: Any, /, **options: Any) -> Any:
+        compiled.append(expression)
+        return compile_(self, expression, **options)
+
+    return count
