@@ -11,6 +11,7 @@ import pandas as pd
 import psycopg
 import pytest
 from tests.increments.lake import MARTS, Lake
+from tests.increments.variants import beside_the_longest_batch
 from tests.increments.watching import watching
 
 from bioreactor_lake.pipelines.curated.nodes import describe_batches
@@ -283,3 +284,22 @@ def test_a_verdict_is_about_the_files_that_were_taken_in(lake: Lake) -> None:
     with pytest.raises(Exception, match=r"B-2\.parquet changed since it was inspected"):
         lake.run("marts")
     assert rows(lake, "B-2")["mart_bioreactor_overview"].empty
+
+
+@pytest.mark.slow
+def test_batches_under_names_of_the_mart_are_held_as_well(lake: Lake) -> None:
+    lake.logic["marts.build_overview"] = beside_the_longest_batch
+    lake.put("B-1.parquet", readings("B-1", 1, ph=60))
+    lake.put("B-2.parquet", readings("B-2", 2, ph=60))
+    lake.suites = {"mart_bioreactor_overview": at_most(50, "avg_value")}
+    assert list(lake.run().held) == ["(B-1)", "(B-2)"]
+    assert set(lake.marts()["mart_bioreactor_overview"].batch_id) == {"(B-3)"}
+    assert list(lake.run().held) == ["(B-1)", "(B-2)"]
+    lake.release("(B-2)")
+    assert list(lake.run().held) == ["(B-1)"]
+    assert set(lake.marts()["mart_bioreactor_overview"].batch_id) == {"(B-2)", "(B-3)"}
+    lake.suites = {"mart_bioreactor_overview": at_most(70, "avg_value")}
+    assert lake.run().held == {}
+    assert set(lake.marts()["mart_bioreactor_overview"].batch_id) == {"(B-1)", "(B-2)", "(B-3)"}
+    lake.suites = {"mart_bioreactor_overview": at_most(50, "avg_value")}
+    assert "(B-1)" in lake.run().held

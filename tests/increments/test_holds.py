@@ -226,3 +226,33 @@ def test_a_column_that_becomes_a_number_again_is_published(lake: Lake) -> None:
     assert mart[mart.batch_id == "B-1"].source_file_count.tolist() == [1, 1, 1]
     # Text that is no number is nothing in a column of numbers.
     assert mart[mart.batch_id == "B-2"].source_file_count.isna().all()
+
+
+@pytest.mark.slow
+def test_a_file_that_other_rules_cannot_read_keeps_its_batches(lake: Lake) -> None:
+    lake.reading = {"synonyms": {"batch_id": ["charge"]}}
+    lake.put("B-2.parquet", readings("B-2", 2), lambda table: table.rename_columns({"batch_id": "charge"}))
+    lake.run()
+    before = rows(lake, "B-2")
+    lake.reading = {}
+    run = lake.run()
+    assert list(run.held) == ["B-2"]
+    assert "no column means batch_id" in run.held["B-2"][0]
+    assert_same(before, rows(lake, "B-2"))
+    lake.put("B-2.parquet", readings("B-2", 2))
+    assert lake.run().held == {}
+    lake.assert_equals_fresh_build()
+
+
+@pytest.mark.slow
+def test_a_damaged_file_says_nothing_of_what_was_taken_away_before(lake: Lake) -> None:
+    lake.put("B-2-more.parquet", readings("B-2", 5, count=3))
+    lake.run()
+    damage(lake, "B-2-more.parquet")
+    assert list(lake.run().held) == ["B-2"]
+    (lake.raw / "B-2-more.parquet").unlink()
+    assert lake.run(allow_removal=True).held == {}
+    lake.put("B-2-more.parquet", readings("B-2", 5, count=3))
+    damage(lake, "B-2-more.parquet")
+    assert lake.run().held == {}
+    lake.assert_equals_fresh_build()

@@ -16,6 +16,7 @@ from bioreactor_lake.datasets.raw_restriction import reads_files_only, restricte
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.locality import BATCH
+from bioreactor_lake.lake.logic import WHOLE
 from bioreactor_lake.lake.runs import CheckReport, Run
 from bioreactor_lake.quality.checks import check_table
 from bioreactor_lake.quality.configuration import QualitySettings
@@ -159,8 +160,10 @@ class Checkpoints:
             written = written.filter(~written[BATCH].isin(list(held)))
         beside = self._others(suite) | {f"{suite.table}{WAREHOUSE}": data}
         found = self._check(written, suite, batches, beside)
-        expected = dict(holdings.expected(backend, batches))
-        about = {batch: print_ for batch, print_ in expected.items() if batch not in held}
+        about = {batch: print_ for batch, print_ in holdings.expected(backend, batches) if batch not in held}
+        # Batches under names that no upstream has are as those that they are computed with.
+        if shared := next((print_ for print_ in about.values() if print_.startswith(WHOLE)), None):
+            about = {one.batch: shared for one in found if one.batch is not None} | about
         about[verdicts.TABLE] = verdicts.TABLE
         verdicts.remember(backend, mart, about, self._version(suite), found, run_id=run.run_id)
         run.has_results = True

@@ -32,7 +32,8 @@ from bioreactor_lake.sql import literal, quote
 _EXPECTED = "temp.main.expected_batches"
 EXPECTED_QUERY = f"SELECT batch_id, fingerprint FROM {_EXPECTED}"
 """A query for what the table of the last `expect` should hold."""
-_EXPECTED_OF_ALL = f"(SELECT DISTINCT fingerprint FROM {_EXPECTED} WHERE starts_with(fingerprint, {literal(WHOLE)}))"
+EXPECTED_OF_ALL = f"(SELECT DISTINCT fingerprint FROM {_EXPECTED} WHERE starts_with(fingerprint, {literal(WHOLE)}))"
+"""The fingerprint that all batches of it have which are computed over several, whatever they are called."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def changes(backend: Any, held: str, named: Sequence[str] = ()) -> Changes:
     gone = _column(
         backend,
         f"SELECT batch_id FROM ({held}) AS h ANTI JOIN {_EXPECTED} AS e USING (batch_id) "
-        f"WHERE fingerprint NOT IN {_EXPECTED_OF_ALL} ORDER BY 1",
+        f"WHERE fingerprint NOT IN {EXPECTED_OF_ALL} ORDER BY 1",
     )
     return replace(no_changes(backend), stale=stale, gone=gone)
 
@@ -216,7 +217,7 @@ def remember_batches(backend: Any, name: str, qualified: str, batches: str | Non
     rows = f"SELECT batch_id, count(*) AS rows FROM {qualified} WHERE true{among} GROUP BY batch_id"
     backend.raw_sql(
         f"INSERT INTO lake_state.held SELECT {literal(name)}, batch_id, "
-        f"coalesce(fingerprint, {_EXPECTED_OF_ALL}) AS held, coalesce(rows, 0) "
+        f"coalesce(fingerprint, {EXPECTED_OF_ALL}) AS held, coalesce(rows, 0) "
         f"FROM {_EXPECTED} FULL JOIN ({rows}) USING (batch_id) WHERE held IS NOT NULL{among}"
     )
 

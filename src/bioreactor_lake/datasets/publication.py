@@ -16,6 +16,7 @@ from bioreactor_lake.datasets.mart_changes import MartExpression
 from bioreactor_lake.datasets.reads import find_reads
 from bioreactor_lake.datasets.recall import find_sources, recall
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake.logic import WHOLE
 from bioreactor_lake.lake.runs import Run, WriteReport
 from bioreactor_lake.postgres import holdings as state
 from bioreactor_lake.postgres.activity import look_after
@@ -81,7 +82,8 @@ class Publication(MartExpression):
         unasked = self._find_unasked(run, compared.held)
         if reason is None and not changes:
             if unasked:
-                self._checking(connection, run, unasked, compared.held)(self.mart.schema, self.mart.name)
+                among = None if self.logic.startswith(WHOLE) else unasked
+                self._checking(connection, run, among, compared.held)(self.mart.schema, self.mart.name)
             state.confirm_libraries(connection, self.name, self.logic)
             state.remember_activity(connection, self.name, compared.activity)
             return WriteReport(self.name, 0, 0, batches=0)

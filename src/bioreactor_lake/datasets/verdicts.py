@@ -211,8 +211,8 @@ def find_failing_expected(backend: Any, mart: str) -> list[Failing]:
     if not is_there(backend):
         return []
     rows = backend.raw_sql(
-        f"SELECT f.* FROM ({_select(f'table_name = {literal(mart)}')}) AS f "
-        f"SEMI JOIN ({holdings.EXPECTED_QUERY}) AS e USING (batch_id, fingerprint)"
+        f"SELECT * FROM ({_select(f'table_name = {literal(mart)}')}) WHERE fingerprint IN {holdings.EXPECTED_OF_ALL} "
+        f"OR (batch_id, fingerprint) IN ({holdings.EXPECTED_QUERY})"
     ).fetchall()
     return [Failing(*row) for row in rows]
 
