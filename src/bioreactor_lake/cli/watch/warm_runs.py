@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from bioreactor_lake.cli.alerting import telling
 from bioreactor_lake.cli.run import check_parameters, exit_codes
 from bioreactor_lake.cli.watch.channel import Message
 from bioreactor_lake.datasets.attempts import explain
@@ -71,7 +72,7 @@ class WarmRuns:
         started, numbers = time.perf_counter(), dict[str, Any]()
         code, error = 0, ""
         try:
-            with exit_codes(), running() as this_run:
+            with running() as this_run, telling(this_run, {"env": self._env}), exit_codes():
                 this_run.patience_seconds = patience_seconds
                 self._carry_out(this_run, numbers)
                 code = 3 if this_run.held or this_run.failing_tables else 0
