@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import ibis.expr.types as ir
 import psycopg
 
 from bioreactor_lake.datasets import holdings
@@ -153,9 +152,7 @@ class Publication(MartExpression):
         unasked: list[str] = run.checkpoints.find_unasked(self.name, self.backend, held)
         return unasked
 
-    def _reader(self, data: ir.Table, *, few: bool = False) -> Callable[[], Any]:
-        query = compile_typed(self.backend, data)
-
+    def _reader(self, query: str, *, few: bool = False) -> Callable[[], Any]:
         def read() -> Any:
             # A stream ends early, without an error, when anything else uses its connection: it gets its own.
             cursor = self.backend.con.cursor()
