@@ -36,9 +36,9 @@ lint: $(VENV)/.installed-dev
 # The locks hold names, versions and hashes of everything that pyproject.toml asks for, for every platform.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra explore --extra s3 pyproject.toml -o requirements.lock
+		--no-header --extra explore --extra s3 --extra watch pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra explore --extra s3 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--no-header --extra explore --extra s3 --extra watch --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
