@@ -184,26 +184,31 @@ def add(raw: Path, warehouse: Path, url: str, file: Path) -> None:
     """Replace the batches of one new file everywhere; the views are left to a glob, which is there at no cost."""
     with duckdb.connect(str(warehouse)) as lake, psycopg.connect(url) as postgres:
         lake.execute("SET TimeZone = 'UTC'")
-        lake.execute("BEGIN")
-        parts = reading(raw, [file])
-        lake.execute(f"CREATE TEMP TABLE readings AS {STAGING.format(raw=f'({parts.raw})', **parts.columns)}")
-        path, content_hash, modified, size = facts(file, raw)
-        lake.execute(
-            "INSERT INTO raw.files SELECT ?, ?, ?, ?, (SELECT any_value(schema_id) FROM raw.files), NULL, "
-            "list(DISTINCT batch_id), count(*), 0, min(ts), max(ts), NULL, 'accepted', now()::TIMESTAMP, "
-            "now()::TIMESTAMP, NULL FROM readings",
-            [path, content_hash, modified, size],
-        )
-        batches = [batch for (batch,) in lake.execute("SELECT DISTINCT batch_id FROM readings").fetchall()]
-        for table, query in TABLES.items():
-            lake.execute(f"DELETE FROM {table} WHERE batch_id IN (SELECT batch_id FROM readings)")
-            lake.execute(f"INSERT INTO {table} {query.replace('staging.stg_bioreactor', 'readings')}")
-        lake.execute("COMMIT")
-        among = f"({', '.join(repr(batch) for batch in batches)})"
-        for mart, (query, *_) in MARTS.items():
-            with postgres.cursor() as cursor:
-                cursor.execute(f"DELETE FROM marts.{mart} WHERE batch_id = ANY(%s)", [batches])
-                copy_rows(lake, cursor, f"marts.{mart}", f"SELECT * FROM ({query}) WHERE batch_id IN {among}", "")
+        replace_batches(lake, postgres, raw, file)
+
+
+def replace_batches(lake: duckdb.DuckDBPyConnection, postgres: psycopg.Connection[Any], raw: Path, file: Path) -> None:
+    """The same with connections that are there; the caller commits in Postgres."""
+    lake.execute("BEGIN")
+    parts = reading(raw, [file])
+    lake.execute(f"CREATE OR REPLACE TEMP TABLE readings AS {STAGING.format(raw=f'({parts.raw})', **parts.columns)}")
+    path, content_hash, modified, size = facts(file, raw)
+    lake.execute(
+        "INSERT INTO raw.files SELECT ?, ?, ?, ?, (SELECT any_value(schema_id) FROM raw.files), NULL, "
+        "list(DISTINCT batch_id), count(*), 0, min(ts), max(ts), NULL, 'accepted', now()::TIMESTAMP, "
+        "now()::TIMESTAMP, NULL FROM readings",
+        [path, content_hash, modified, size],
+    )
+    batches = [batch for (batch,) in lake.execute("SELECT DISTINCT batch_id FROM readings").fetchall()]
+    for table, query in TABLES.items():
+        lake.execute(f"DELETE FROM {table} WHERE batch_id IN (SELECT batch_id FROM readings)")
+        lake.execute(f"INSERT INTO {table} {query.replace('staging.stg_bioreactor', 'readings')}")
+    lake.execute("COMMIT")
+    among = f"({', '.join(repr(batch) for batch in batches)})"
+    for mart, (query, *_) in MARTS.items():
+        with postgres.cursor() as cursor:
+            cursor.execute(f"DELETE FROM marts.{mart} WHERE batch_id = ANY(%s)", [batches])
+            copy_rows(lake, cursor, f"marts.{mart}", f"SELECT * FROM ({query}) WHERE batch_id IN {among}", "")
 
 
 def ingest(lake: duckdb.DuckDBPyConnection, raw: Path) -> None:

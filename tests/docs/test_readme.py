@@ -13,7 +13,10 @@ from lineage_server import LineageServer
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text()
 # Started and looked at by other tests, or what CI itself does.
-ELSEWHERE = ("make ", "kedro viz run", "jupyter lab", "kedro lake postgres", "kedro lake restore", "python3 -m venv")
+ELSEWHERE = (
+    "make ", "kedro viz run", "jupyter lab", "kedro lake postgres", "kedro lake restore", "kedro lake watch",
+    "python3 -m venv",
+)  # fmt: skip
 
 
 def blocks() -> list[str]:

@@ -67,6 +67,7 @@ def test_a_whole_file_ends_with_its_footer(tmp_path: Path, content: bytes, whole
     assert is_whole(tmp_path / "f.parquet") is whole
 
 
+@pytest.mark.slow
 def test_a_run_of_a_watch_leaves_new_files_to_their_writers_and_a_plain_run_does_not(lake: Lake) -> None:
     lake.put("a.parquet", readings("B-1", 1))
     lake.put("c.parquet", readings("B-3", 3))

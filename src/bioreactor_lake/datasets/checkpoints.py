@@ -15,16 +15,16 @@ from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.datasets.raw_restriction import reads_files_only, restricted
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.locality import BATCH
 from bioreactor_lake.lake.logic import WHOLE
 from bioreactor_lake.lake.runs import CheckReport, Run
 from bioreactor_lake.quality.checks import check_table
 from bioreactor_lake.quality.configuration import QualitySettings
+from bioreactor_lake.quality.kept_questions import OF_THE_CLOCK
 from bioreactor_lake.quality.suite import WAREHOUSE, Suite
 from bioreactor_lake.quality.verdicts import ERROR, WARN, Verdict
 
-# The clock makes another verdict of them although nothing has changed.
-_OF_THE_CLOCK = ("expect_newest_to_be_within",)
 _SAID = 3
 
 
@@ -155,7 +155,7 @@ class Checkpoints:
             return []
         verdicts.ensure(backend)
         schema, table = rows
-        written = ibis.postgres.from_connection(connection).table(table, database=schema)
+        written = _through(connection).table(table, database=schema)
         if held:
             written = written.filter(~written[BATCH].isin(list(held)))
         beside = self._others(suite) | {f"{suite.table}{WAREHOUSE}": data}
@@ -242,8 +242,14 @@ class Checkpoints:
                 run.failing_tables[table] = tuple(dict.fromkeys(sentences))
 
 
+def _through(connection: psycopg.Connection[Any]) -> Any:
+    """Ibis's way through a connection; the same again where the connection is."""
+    # It holds the connection, so that its id is nobody else's meanwhile.
+    return resident.kept(("through", id(connection)), lambda: ibis.postgres.from_connection(connection))
+
+
 def _of_the_clock(suite: Suite) -> Suite:
-    return replace(suite, expectations=tuple(one for one in suite.expectations if one.type in _OF_THE_CLOCK))
+    return replace(suite, expectations=tuple(one for one in suite.expectations if one.type in OF_THE_CLOCK))
 
 
 def _reports(found: Sequence[Verdict]) -> tuple[CheckReport, ...]:

@@ -12,15 +12,11 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 from ibis.backends.sql.datatypes import DuckDBType
 
-from bioreactor_lake.lake import resident
-from bioreactor_lake.lake.compiled import compile_sql, put_in, stand_in
+from bioreactor_lake.lake.compiled import FEW_BATCHES, compile_kept, compile_sql, standing_in
 from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.sql import literal, quote
 
 logger = logging.getLogger(__name__)
-
-# Up to here a list of ids is faster than a join: DuckDB tests a list one by one for every row.
-_LISTED = 4
 
 _SPELLINGS = {"TEXT": "VARCHAR", "TEXT[]": "VARCHAR[]", "INT": "INTEGER", "TIMESTAMP(6)": "TIMESTAMP"}
 
@@ -31,10 +27,14 @@ def compile_typed(backend: Any, data: ir.Table) -> str:
     DuckDB types some results more widely (a sum of integers is a HUGEINT), and Ibis leaves out a cast to the type
     that it believes a column already has.
     """
+    return _typed(data, compile_sql(backend, data))
+
+
+def _typed(data: ir.Table, query: str) -> str:
     columns = [f"CAST({quote(name)} AS {spell_type(kind)}) AS {quote(name)}" for name, kind in data.schema().items()]
-    query = f"SELECT {', '.join(columns)} FROM ({compile_sql(backend, data)}) AS whole"
-    logger.debug("SQL: %s", query)
-    return query
+    typed = f"SELECT {', '.join(columns)} FROM ({query}) AS whole"
+    logger.debug("SQL: %s", typed)
+    return typed
 
 
 def schema_of(backend: Any, columns: Sequence[tuple[str, str]]) -> ibis.Schema:
@@ -67,7 +67,7 @@ def narrow_to(
         batches: The batch ids.
         scratch: Table for the ids where they are many; a temporary one is seen by this connection only.
     """
-    if len(batches) <= _LISTED:
+    if len(batches) <= FEW_BATCHES:
         return narrow(data, batches)
     list_batches(backend, scratch, batches)
     *catalog, schema, name = scratch.split(".")
@@ -78,15 +78,11 @@ def compile_narrowed(
     backend: Any, data: ir.Table, batches: Sequence[str], *, scratch: str = "temp.main.narrowed_batches"
 ) -> str:
     """SQL of a batch-local expression for some batches; arguments as of `narrow_to`."""
-    if not resident.stays() or len(batches) > _LISTED:
+    if len(batches) > FEW_BATCHES:
         return compile_typed(backend, narrow_to(backend, data, batches, scratch=scratch))
-    stand_ins = [stand_in(place) for place in range(len(batches))]
-
-    def compile_for_any() -> str:
-        return compile_typed(backend, narrow(data, stand_ins))
-
-    sql = resident.kept(("narrowed", data.op(), len(batches)), compile_for_any)
-    return put_in(sql, dict(zip(stand_ins, batches, strict=True)))
+    with standing_in(batches) as named:
+        narrowed = compile_kept(backend, ("narrowed", data.op(), named), lambda: narrow(data, named))
+    return _typed(data, narrowed)
 
 
 def list_batches(backend: Any, table: str, batches: Sequence[str]) -> None:

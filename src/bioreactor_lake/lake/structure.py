@@ -45,22 +45,16 @@ def _sqlglot_version() -> str:
     return version("sqlglot")
 
 
-def hash_structure(table: ir.Table, *, left_open: Mapping[ops.InValues, str] | None = None) -> str | None:
+def hash_structure(table: ir.Table) -> str | None:
     """Hash of the operations of an expression with all their arguments, or None where they do not say it all.
 
     Of two expressions with equal hashes, the SQL is equal too, and so is what this version of the project makes of
     them. It is the same in every process.
-
-    Args:
-        table: The expression.
-        left_open: Lists of values that are no part of the structure, with what stands for each.
     """
-    if left_open:
-        return _hash(table, left_open)
-    return resident.kept(("structure", table.op()), lambda: _hash(table, {}))
+    return resident.kept(("structure", table.op()), lambda: _hash(table))
 
 
-def _hash(table: ir.Table, opened: Mapping[ops.InValues, str]) -> str | None:
+def _hash(table: ir.Table) -> str | None:
     numbers: dict[Any, int] = {}
     lines: list[str] = [__version__, ibis.__version__, _sqlglot_version()]
 
@@ -83,8 +77,6 @@ def _hash(table: ir.Table, opened: Mapping[ops.InValues, str]) -> str | None:
         if node not in numbers:
             # Whose connection a table belongs to is no part of what it is.
             arguments = [a for a, name in zip(node.__args__, node.__argnames__, strict=True) if name != "source"]
-            if node in opened:
-                arguments = [node.value, opened[node]]
             line = f"{_name(node)}({','.join(map(spell, arguments))})"
             numbers[node] = len(lines)
             lines.append(line)

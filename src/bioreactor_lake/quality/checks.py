@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -10,8 +10,10 @@ from typing import Any
 
 import ibis.expr.types as ir
 
+from bioreactor_lake.lake.compiled import standing_in
 from bioreactor_lake.quality.comparisons import NotAskable
 from bioreactor_lake.quality.expectations import Expectation
+from bioreactor_lake.quality.kept_questions import kept_question, key_of
 from bioreactor_lake.quality.limits import with_limits
 from bioreactor_lake.quality.one_pass import fold, measure
 from bioreactor_lake.quality.querying import Row, is_answering, is_interruption
@@ -76,26 +78,31 @@ def check_table(
     Raises:
         Exception: The table cannot be read at all, as the engine says it.
     """
-    table = with_limits(table, suite, tags or {})
+    tags, tables = tags or {}, tables or {}
+    table = with_limits(table, suite, tags)
     has_batches = BATCH in table.columns
     named = None if batches is None or not has_batches else tuple(dict.fromkeys(batches))
     moment = {} if now is None else {"now": now}
-    whole = Subject(suite.table, table, table, False, None, tables or {}, tags or {}, tuple(equipment), **moment)
-    narrowed = table if named is None else table.filter(table[BATCH].isin(named))
-    of_batches = replace(whole, table=narrowed, by_batch=True, batches=named)
-    asked = [_put(one, of_batches if has_batches and one.scope == "batch" else whole) for one in suite.expectations]
-    found = _answer_in_one_pass(asked, named)
-    _ask_elsewhere(asked)
-    for one in asked:
-        _ask_more(one)
-    return [verdict for one in asked for verdict in _judge(suite, one, found, samples)]
+    whole = Subject(suite.table, table, table, False, None, tables, tags, tuple(equipment), **moment)
+    with standing_in(named or ()) as stand_ins:
+        narrowed = table if named is None else table.filter(table[BATCH].isin(stand_ins))
+        of_batches = replace(whole, table=narrowed, by_batch=True, batches=None if named is None else stand_ins)
+        subjects = {True: of_batches, False: whole}
+        keys = {by_batch: key_of(subject) for by_batch, subject in subjects.items()}
+        by_batch = [has_batches and one.scope == "batch" for one in suite.expectations]
+        asked = [_put(one, subjects[by], keys[by]) for one, by in zip(suite.expectations, by_batch, strict=True)]
+        found = _answer_in_one_pass(asked, named)
+        _ask_elsewhere(asked)
+        for one in asked:
+            _ask_more(one)
+        return [verdict for one in asked for verdict in _judge(suite, one, found, samples)]
 
 
-def _put(expectation: Expectation, subject: Subject) -> _Asked:
+def _put(expectation: Expectation, subject: Subject, key: Hashable) -> _Asked:
     asked = _Asked(expectation, subject)
 
     def put() -> None:
-        asked.question = QUESTIONS[expectation.type](subject, expectation)
+        asked.question = kept_question(QUESTIONS[expectation.type], subject, key, expectation)
 
     _guarded(asked, put)
     return asked

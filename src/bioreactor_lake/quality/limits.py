@@ -9,6 +9,7 @@ import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
+from bioreactor_lake.lake import resident
 from bioreactor_lake.quality.comparisons import NotAskable
 from bioreactor_lake.quality.suite import Suite
 from bioreactor_lake.quality.tags import Tag
@@ -22,6 +23,13 @@ def with_limits(table: ir.Table, suite: Suite, tags: Mapping[str, Tag]) -> ir.Ta
 
     A join with a few rows costs a third of a CASE over as many tags, and a tenth of as many comparisons.
     """
+    # What is known by its id has to live as long as what is kept under it.
+    key = ("limits", table.op(), id(table.get_backend()), id(suite), id(tags)) if resident.stays() else ()
+    joined, *_ = resident.kept(key, lambda: (_join_limits(table, suite, tags), suite, tags))
+    return joined
+
+
+def _join_limits(table: ir.Table, suite: Suite, tags: Mapping[str, Tag]) -> ir.Table:
     wanted = {one.kwargs.get("tag_column", "tag") for one in suite.expectations if one.type == PER_TAG}
     for column in sorted(wanted & set(table.columns)):
         if not table[column].type().is_string() or not tags:

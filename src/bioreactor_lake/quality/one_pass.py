@@ -7,7 +7,8 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.quality.querying import fetch
+from bioreactor_lake.lake.compiled import compile_kept
+from bioreactor_lake.quality.querying import fetch_sql
 from bioreactor_lake.quality.questions import BATCH, Answers, Measure
 
 
@@ -28,8 +29,13 @@ def measure(table: ir.Table, wanted: Sequence[Mapping[str, Measure]], *, by_batc
             names.setdefault(one.value.op(), f"measure_{len(names)}")
     if not names and not by_batch:
         return [{None: {}} for _ in wanted]
-    aggregates = {name: value.to_expr() for value, name in names.items()} or {"measure_0": table.count()}
-    rows = fetch((table.group_by(BATCH) if by_batch else table).agg(**aggregates))
+
+    def aggregate() -> ir.Table:
+        aggregates = {name: value.to_expr() for value, name in names.items()} or {"measure_0": table.count()}
+        return (table.group_by(BATCH) if by_batch else table).agg(**aggregates)
+
+    backend = table.get_backend()
+    rows = fetch_sql(backend, compile_kept(backend, ("measures", table.op(), by_batch, *names), aggregate))
     return [
         {row.get(BATCH): {name: row[names[one.value.op()]] for name, one in measures.items()} for row in rows}
         for measures in wanted

@@ -36,6 +36,7 @@ def watch(env: str | None, params: dict[str, Any], poll: float | None, port: int
     from bioreactor_lake.errors import LakeError
 
     try:
+        _confirm_installed()
         _watch(env, params, {"poll_seconds": poll, "port": port, "host": host})
     except LakeError as error:
         click.secho(str(error), err=True, fg="red")
@@ -99,6 +100,19 @@ def _watch(env: str | None, params: dict[str, Any], given: dict[str, Any]) -> No
     except LakeError:
         stop()
         raise
+
+
+def _confirm_installed() -> None:
+    from importlib.util import find_spec
+
+    from bioreactor_lake.errors import LakeError
+
+    if missing := [name for name in ("watchfiles", "prometheus_client") if find_spec(name) is None]:
+        raise LakeError(
+            f"What a watch needs is not installed: {', '.join(missing)}.",
+            kept="Nothing was changed.",
+            next_step="pip install 'bioreactor-lake[watch]', or: pip install --require-hashes -r requirements.lock",
+        )
 
 
 def _signals() -> list[signal.Signals]:
