@@ -1,0 +1,1 @@
+"""The lake in an orchestrator. Dagster needs the extra `dagster`; nothing else imports this."""
