@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run install test test-all lint lock env clean
+.PHONY: run install test test-all test-slow lint lock env clean
 
 run: install
 	$(BIN)/kedro run
@@ -24,8 +24,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
-test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile
+test-all: test test-slow
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
