@@ -53,8 +53,6 @@ class WarmRuns:
         self._hooked: Any = None
         os.chdir(project)
         bootstrap_project(project)
-        # Each run would log a dozen lines.
-        logging.getLogger("bioreactor_lake").setLevel(logging.WARNING)
         gc.set_threshold(100_000, 50, 1000)
         resident.stay()
         self.configured = self._configure()
