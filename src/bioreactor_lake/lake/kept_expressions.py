@@ -29,7 +29,7 @@ def keep_expressions(function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def kept(*inputs: Any, **named: Any) -> Any:
         try:
-            key = (function.__module__, function.__qualname__, _key(inputs), _key(named))
+            key = (function, _key(inputs), _key(named))
         except _NotPlain:
             return function(*inputs, **named)
         return resident.kept(key, lambda: function(*inputs, **named))
