@@ -62,6 +62,28 @@ QUANTILES = {
     "column": "value",
     "quantile_ranges": {"quantiles": [0.0, 0.5, 1.0], "value_ranges": [[1, 1], [2, 2], [None, 4]]},
 }
+
+
+def at_bounds(statistic: str, found: float, rows: Rows, less: Rows, more: Rows, **column: str) -> list[Case]:
+    """Rows of which a statistic is just at a bound, and others of which it is less or more; by and by each bound.
+
+    Args:
+        statistic: The type of expectation.
+        found: What it is of the rows.
+        rows: Rows that pass where the bound is not strict, and fail where it is.
+        less: Rows of which it is less, near enough to fail only a bound at what was found.
+        more: Rows of which it is more.
+        column: The column, where it has one.
+    """
+    kind = f"expect_{statistic}_to_be_between"
+    return [
+        Case(kind, {**column, "min_value": found}, rows, less),
+        Case(kind, {**column, "max_value": found}, rows, more),
+        Case(kind, {**column, "min_value": found, "strict_min": True}, more, rows),
+        Case(kind, {**column, "max_value": found, "strict_max": True}, less, rows),
+    ]
+
+
 ALL = ["batch_id", "equipment_id", "tag", "ts", "value", "n", "text", "other", "flag", "source_file"]
 
 CASES = [
@@ -489,5 +511,185 @@ CASES = [
     Case("expect_column_type_to_be", {"column": "value", "type_": "DOUBLE PRECISION"}, [], []),
     Case("expect_column_values_to_be_of_type", {"column": "value", "type_": "float64"}, [], []),
     Case("expect_column_values_to_be_in_type_list", {"column": "value", "type_list": ["TEXT", "DOUBLE"]}, [], []),
+    # --------------------------------------------------------------------------------------------------- at each bound
+    *at_bounds("column_mean", 2, values(1, 3), values(1, 2.9), values(1, 3.1), column="value"),
+    *at_bounds("column_median", 2, values(1, 2, 9), values(1, 1.9, 9), values(1, 2.1, 9), column="value"),
+    *at_bounds("column_stdev", 1, values(1, 2, 3), values(1, 2, 2.99), values(1, 2, 3.01), column="value"),
+    *at_bounds("column_sum", 4, values(1, 3), values(1, 2.9), values(1, 3.1), column="value"),
+    *at_bounds("column_min", 1, values(1, 3), values(0.9, 3), values(1.1, 3), column="value"),
+    *at_bounds("column_max", 3, values(1, 3), values(1, 2.9), values(1, 3.1), column="value"),
+    *at_bounds("column_unique_value_count", 2, values(1, 2), values(1, 1), values(1, 2, 3), column="value"),
+    *at_bounds("column_proportion_of_unique_values", 0.5, values(1, 1), values(1, 1, 1), values(1, 2), column="value"),
+    *at_bounds(
+        "column_proportion_of_non_null_values", 0.5, values(1, None), values(1, None, None), values(1), column="value"
+    ),
+    *at_bounds("table_row_count", 2, values(1, 2), values(1), values(1, 2, 3)),
+    *at_bounds(
+        "column_value_lengths",
+        2,
+        values("ab", "cd", column="text"),
+        values("a", column="text"),
+        values("abc", column="text"),
+        column="text",
+    ),
+    # ------------------------------------------------------------------------------ most of the rows
+    *(
+        Case(type_, {**kwargs, "mostly": 0.5}, [*good, *bad], [*good, *bad, *bad], failing)
+        for type_, kwargs, good, bad, failing in (
+            ("values_to_be_null", {"column": "text"}, values(None, column="text"), values("a", column="text"), 2),
+            ("values_to_be_in_set", {"column": "n", "value_set": [1]}, values(1, column="n"), values(2, column="n"), 2),
+            (
+                "values_to_not_be_in_set",
+                {"column": "n", "value_set": [2]},
+                values(1, column="n"),
+                values(2, column="n"),
+                2,
+            ),
+            (
+                "values_to_match_regex",
+                {"column": "text", "regex": "a"},
+                values("a", column="text"),
+                values("b", column="text"),
+                2,
+            ),
+            (
+                "values_to_not_match_regex",
+                {"column": "text", "regex": "b"},
+                values("a", column="text"),
+                values("b", column="text"),
+                2,
+            ),
+            (
+                "values_to_match_regex_list",
+                {"column": "text", "regex_list": ["a"]},
+                values("a", column="text"),
+                values("b", column="text"),
+                2,
+            ),
+            (
+                "values_to_not_match_regex_list",
+                {"column": "text", "regex_list": ["b"]},
+                values("a", column="text"),
+                values("b", column="text"),
+                2,
+            ),
+            (
+                "values_to_match_like_pattern",
+                {"column": "text", "like_pattern": "a"},
+                values("a", column="text"),
+                values("b", column="text"),
+                2,
+            ),
+            (
+                "values_to_not_match_like_pattern",
+                {"column": "text", "like_pattern": "b"},
+                values("a", column="text"),
+                values("b", column="text"),
+                2,
+            ),
+            (
+                "value_lengths_to_equal",
+                {"column": "text", "value": 1},
+                values("a", column="text"),
+                values("ab", column="text"),
+                2,
+            ),
+            (
+                "value_lengths_to_be_between",
+                {"column": "text", "max_value": 1},
+                values("a", column="text"),
+                values("ab", column="text"),
+                2,
+            ),
+            (
+                "pair_values_to_be_equal",
+                {"column_A": "text", "column_B": "other"},
+                pairs(("a", "a")),
+                pairs(("a", "b")),
+                2,
+            ),
+            ("pair_values_a_to_be_greater_than_b", {"column_A": "value", "column_B": "n"}, values(2), values(1), 2),
+        )
+        for type_ in [f"expect_column_{type_}"]
+    ),
+    Case(
+        "expect_column_values_to_be_unique",
+        {"column": "n", "mostly": 0.5},
+        values(1, 1, 2, 3, column="n"),
+        values(1, 1, 2, column="n"),
+        2,
+    ),
+    Case("expect_column_values_to_be_increasing", {**RISING, "mostly": 0.5}, series(1, 0), series(2, 1, 0), 2),
+    # ---------------------------------------------------------------------------------- missing values
+    Case(
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        {"column_A": "value", "column_B": "n", "ignore_row_if": "either_value_is_missing", "mostly": 0.5},
+        [{"value": 2}, {"value": 1}, {"value": None}],
+        [{"value": 2}, {"value": 1}, {"value": 1}, {"value": None}],
+        2,
+    ),
+    Case(
+        "expect_column_pair_values_to_be_equal",
+        {"column_A": "text", "column_B": "other", "ignore_row_if": "neither"},
+        pairs(("a", "a")),
+        pairs(("a", "a"), (None, None)),
+        1,
+    ),
+    Case(
+        "expect_column_pair_values_to_be_in_set",
+        {
+            "column_A": "text",
+            "column_B": "other",
+            "value_pairs_set": [["a", "b"]],
+            "ignore_row_if": "either_value_is_missing",
+        },
+        pairs(("a", "b"), ("c", None)),
+        pairs(("a", "b"), ("b", "a"), ("c", None)),
+        1,
+    ),
+    Case(
+        "expect_compound_columns_to_be_unique",
+        {"column_list": ["text", "other"], "ignore_row_if": "any_value_is_missing", "mostly": 0.5},
+        pairs(("a", "b"), ("a", "b"), ("b", "b"), ("c", "b"), ("a", None)),
+        pairs(("a", "b"), ("a", "b"), ("b", "b"), ("a", None)),
+        2,
+    ),
+    Case(
+        "expect_select_column_values_to_be_unique_within_record",
+        {"column_list": ["tag", "text", "other"], "ignore_row_if": "any_value_is_missing"},
+        pairs(("a", "b"), ("ph", None)),
+        pairs(("a", "b"), ("ph", "b")),
+        1,
+    ),
+    Case(
+        "expect_multicolumn_sum_to_equal",
+        {"column_list": ["value", "n"], "sum_total": 8, "ignore_row_if": "any_value_is_missing", "mostly": 0.5},
+        values(7, 6, None),
+        values(7, 6, 6, None),
+        2,
+    ),
+    # ---------------------------------------------------------------------------------------- others
+    Case(
+        "expect_column_values_to_be_between_per_tag",
+        {"column": "value", "limits": "physical", "tag_column": "text"},
+        [{"text": "ph", "value": 0}, {"text": "do", "value": 500}],
+        [{"text": "ph", "value": -0.1}, {"text": "do", "value": 500.1}, {"text": "do", "value": 0}],
+        2,
+    ),
+    Case(
+        "expect_keys_to_be_in_one_file",
+        {"column_list": ["batch_id", "ts"], "file_column": "other"},
+        [*times(0, 2, other="a"), *times(1, 3, other="b")],
+        [*times(0, 2, other="a"), *times(1, 2, other="b")],
+        2,
+    ),
+    Case(
+        "expect_table_row_count_to_equal_other_table",
+        {"other_table_name": "other"},
+        values(1, 2),
+        values(1, 2, 3),
+        other=values(3, 4),
+    ),
+    Case("expect_table_row_count_to_equal", {"value": 2}, values(1, 2), values(1, 2, 3)),
 ]
 """Cases with no rows are about columns: the table that fails lacks `tag`, and its `value` is a whole number."""

@@ -82,6 +82,11 @@ def test_every_type_on_rows_that_just_pass_and_just_fail(server: str) -> None:
     assert len(theirs) == 2 * len(CASES)
     for answer in theirs:
         case, verdicts = mine[answer.table]
+        if "mostly" in case.kwargs and "creasing" in case.type:
+            # Order is asked of SQL by a query, to which there is no mostly: it says so.
+            assert not answer.success
+            assert "no mostly" in answer.error
+            continue
         # NaN lies within no range, where SQL has it above every number.
         assert_same(verdicts, answer, f"{answer.table}: {case}", counted=not has_nan(case))
 

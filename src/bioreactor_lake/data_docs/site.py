@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -74,6 +75,7 @@ def ask_great_expectations(
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     _mend_quantiles()
+    logging.getLogger(gx.__name__).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     source = context.data_sources.add_postgres(

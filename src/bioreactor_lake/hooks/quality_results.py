@@ -98,12 +98,21 @@ def _publish(run: Run, error: BaseException | None, catalog: Any) -> None:
     if not run.has_results and not has_published:
         return
     mart = find_published(run)
-    if mart is None and error is not None:
+    if mart is None and error is not None and not _is_of_postgres(error):
         # What stopped the run before its marts is what has to be seen; a server that was never started has no reader.
         marts = (catalog[name] for name in catalog.filter(by_type=MartDataset))
         mart = next((one for one in marts if one.database.is_made), None)
     if mart is not None:
         publish_results(mart)
+
+
+def _is_of_postgres(error: BaseException | None) -> bool:
+    """Whether the database is what ended a run."""
+    import psycopg
+
+    while error is not None and not isinstance(error, psycopg.Error):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _shorten(path: Path) -> Path:
