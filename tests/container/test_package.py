@@ -21,7 +21,12 @@ def test_the_package_runs_without_the_project(tmp_path: Path, server: str) -> No
         shutil.copy(PROJECT / name, project / name)
     outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"DO_NOT_TRACK": "1"}
     packaged = subprocess.run(
-        [sys.executable, "-m", "kedro", "package"], cwd=project, env=outside, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "kedro", "package"],
+        cwd=project,
+        env=outside,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert packaged.returncode == 0, packaged.stdout + packaged.stderr
     (wheel,) = (project / "dist").glob("*.whl")
