@@ -47,14 +47,14 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
 # The lake's environment with Dagster in it.
 FROM build AS build-dagster
 
-COPY requirements-dagster.lock ./
+COPY requirements-dagster.lock /build/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     --mount=type=cache,target=/root/.cache/pip \
     python -m pip --python /opt/venv/bin/python install --require-hashes --only-binary :all: \
-        --no-binary antlr4-python3-runtime -r requirements-dagster.lock
+        --no-binary antlr4-python3-runtime -r /build/requirements-dagster.lock
 
 # ---------------------------------------------------------------- what runs
-FROM ${BASE} AS lake
+FROM ${BASE} AS runtime
 
 # pip and what comes with it would be the only tools to build with.
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore setuptools wheel pip \
@@ -63,9 +63,6 @@ RUN python -m pip uninstall --yes --quiet --root-user-action ignore setuptools w
     && groupadd --gid 10001 lake \
     && useradd --uid 10001 --gid lake --no-create-home --home-dir /tmp --shell /usr/sbin/nologin lake \
     && install --directory --owner lake --group lake /data/lake /data/lake/raw /data/lake/raw/bioreactor
-
-COPY --from=build /opt/venv /opt/venv
-COPY --from=build /opt/bioreactor_lake /opt/bioreactor_lake
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
@@ -84,6 +81,11 @@ VOLUME /data/lake
 ENTRYPOINT ["dumb-init", "--single-child", "--"]
 CMD ["kedro", "run"]
 
+FROM runtime AS lake
+
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/bioreactor_lake /opt/bioreactor_lake
+
 # ---------------------------------------------------------------- the same every night
 FROM lake AS scheduler
 
@@ -94,12 +96,13 @@ ENTRYPOINT ["dumb-init", "--"]
 CMD ["/opt/cron/start.sh"]
 
 # ---------------------------------------------------------------- under Dagster
-FROM lake AS dagster
+FROM runtime AS dagster
 
-COPY --from=build-dagster /opt/venv /opt/venv
 USER 0:0
 RUN install --directory --owner lake --group lake /data/dagster
 USER 10001:10001
+COPY --from=build-dagster /opt/venv /opt/venv
+COPY --from=build-dagster /opt/bioreactor_lake /opt/bioreactor_lake
 ENV DAGSTER_HOME=/data/dagster \
     PYTHONPATH=/opt/bioreactor_lake/src
 EXPOSE 3000

@@ -40,7 +40,7 @@ def test_hadolint_finds_nothing(path: str) -> None:
 def test_the_base_is_pinned() -> None:
     bases = re.findall(r"^ARG BASE=(\S+)$|^FROM (\S+)", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
     assert bases[0][0].rpartition(":")[2].startswith("3.11.")
-    assert {name for _, name in bases[1:]} == {"${BASE}", "build", "lake"}
+    assert {name for _, name in bases[1:]} == {"${BASE}", "build", "runtime", "lake"}
 
 
 @pytest.mark.parametrize("name", ["account", "data", "nightly", "deadline"])

@@ -13,7 +13,8 @@ import bioreactor_lake
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(bioreactor_lake.__path__, "bioreactor_lake.")
-    if not module.name.endswith("__main__")
+    # What Dagster loads takes seconds, and needs it.
+    if not module.name.endswith("__main__") and not module.name.startswith("bioreactor_lake.orchestration.")
 )
 
 
