@@ -73,7 +73,7 @@ def test_a_layer_may_have_a_rule_of_its_own(lake: Lake, port: UnreadyPort, caplo
         (lambda url: url.replace(urlsplit(url).password, "wrong-one"), "Correct user and password"),
         (lambda url: f"{url}_that_is_not_there", "Create the database"),
         (lambda url: url.replace(urlsplit(url).username, "nobody"), "Correct user and password"),
-        (lambda url: f"{url}?sslmode=require", "Postgres"),
+        (lambda url: f"{url}?sslmode=require", "Name the server as its certificate does"),
     ],
 )
 def test_what_is_wrong_is_tried_once(
