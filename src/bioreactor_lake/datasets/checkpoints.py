@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import psycopg
 
 from bioreactor_lake.datasets import MANIFEST, holdings, verdicts, warehouse
+from bioreactor_lake.datasets.mart_relations import open_mart
 from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.datasets.raw_restriction import reads_files_only, restricted
 from bioreactor_lake.datasets.relations import WarehouseDataset
@@ -144,8 +144,7 @@ class Checkpoints:
         if suite is None:
             return []
         verdicts.ensure(backend)
-        schema, table = rows
-        written = ibis.postgres.from_connection(connection).table(table, database=schema)
+        written = open_mart(connection, *rows)
         if held:
             written = written.filter(~written[BATCH].isin(list(held)))
         beside = self._others(suite) | {f"{suite.table}{WAREHOUSE}": data}
