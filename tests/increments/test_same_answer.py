@@ -83,12 +83,13 @@ class Histories(RuleBasedStateMachine):
         self.lake.checkpoints, self.lake.suites = True, suites_of({})
         self.limits: dict[str, tuple[float, str]] = {}
         self.memory = Memory()
+        self.sound: dict[str, bytes] = {}  # files as they were before they were spoiled
         self.saved: tuple[Path, dict[str, frozenset[str]]] | None = None
         self.ran = False
         self.held: tuple[str, ...] = ()  # by the last run, if nothing happened since
 
-    @initialize(limit=LIMITS)
-    def begin(self, limit: float | None) -> None:
+    @initialize(limit=LIMITS.filter(bool))
+    def begin(self, limit: float) -> None:
         self.change_suite("stg_bioreactor", limit, "error")
         self.lake.put("a.parquet", readings("B-1", 1))
         self.lake.put("b.parquet", readings("00042", 2))
@@ -123,6 +124,21 @@ class Histories(RuleBasedStateMachine):
         target = self.lake.raw / path
         if target.exists() and len(list(self.lake.raw.rglob("*.parquet"))) > 1:
             target.write_bytes(target.read_bytes()[:-5])
+
+    @rule(path=FILES)
+    def spoil(self, path: str) -> None:
+        """A bad file arrives: its values are far too large."""
+        table = self.rows_of(path)
+        if table is not None:
+            self.sound.setdefault(path, (self.lake.raw / path).read_bytes())
+            place = table.column_names.index("value")
+            pq.write_table(table.set_column(place, "value", pc.add(table["value"], 500.0)), self.lake.raw / path)
+
+    @precondition(lambda self: self.sound)
+    @rule(number=st.integers(0, 3))
+    def mend(self, number: int) -> None:
+        path = sorted(self.sound)[number % len(self.sound)]
+        (self.lake.raw / path).write_bytes(self.sound.pop(path))
 
     @rule(path=FILES, other=FILES)
     def move_half_of_the_rows(self, path: str, other: str) -> None:

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
 import psycopg
 
 from bioreactor_lake.datasets import MANIFEST, holdings, verdicts, warehouse
+from bioreactor_lake.datasets.mart_relations import open_mart
 from bioreactor_lake.datasets.raw_check import confirm_raw_files
 from bioreactor_lake.datasets.raw_restriction import reads_files_only, restricted
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.locality import BATCH
 from bioreactor_lake.lake.logic import WHOLE
 from bioreactor_lake.lake.runs import CheckReport, Run
@@ -154,8 +153,7 @@ class Checkpoints:
         if suite is None:
             return []
         verdicts.ensure(backend)
-        schema, table = rows
-        written = _through(connection).table(table, database=schema)
+        written = open_mart(connection, *rows)
         if held:
             written = written.filter(~written[BATCH].isin(list(held)))
         beside = self._others(suite) | {f"{suite.table}{WAREHOUSE}": data}
@@ -240,12 +238,6 @@ class Checkpoints:
             sentences = [one.sentence for one in mine if one.batch == verdicts.TABLE and one.severity == ERROR]
             if sentences:
                 run.failing_tables[table] = tuple(dict.fromkeys(sentences))
-
-
-def _through(connection: psycopg.Connection[Any]) -> Any:
-    """Ibis's way through a connection; the same again where the connection is."""
-    # It holds the connection, so that its id is nobody else's meanwhile.
-    return resident.kept(("through", id(connection)), lambda: ibis.postgres.from_connection(connection))
 
 
 def _of_the_clock(suite: Suite) -> Suite:
