@@ -141,7 +141,9 @@ def exit_codes() -> Iterator[None]:
             known = LakeError(
                 f"The warehouse could not be read or written: {cause}",
                 kept="What was being written was rolled back.",
-                next_step="Check the disk and the warehouse file. It can be deleted: "
+                next_step="Check the disk's space, then run again."
+                if "No space left" in str(cause)
+                else "Check the disk and the warehouse file. It can be deleted: "
                 "kedro run rebuilds it from the raw files.",
             )
         if known is None:
