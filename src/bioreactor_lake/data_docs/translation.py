@@ -19,6 +19,7 @@ from bioreactor_lake.quality.checks import QUESTIONS
 from bioreactor_lake.quality.comparisons import NotAskable, in_utc
 from bioreactor_lake.quality.expectations import Expectation
 from bioreactor_lake.quality.limits import with_limits, without_limits
+from bioreactor_lake.quality.one_pass import measure
 from bioreactor_lake.quality.querying import fetch
 from bioreactor_lake.quality.questions import BATCH, Subject
 from bioreactor_lake.quality.suite import Suite
@@ -179,8 +180,8 @@ def _translate_totals(one: Expectation, subject: Subject) -> Any:
     asked = replace(subject, by_batch=by_batch)
     question = QUESTIONS[one.type](asked, one)
     own = question.measures["self"].value
-    assert question.ask is not None
-    others = question.ask({})
+    assert question.elsewhere is not None
+    (others,) = measure(question.elsewhere.rows, [question.elsewhere.measures], by_batch=by_batch)
     if not by_batch:
         total = others[None]["other"] or 0
         rows = subject.table.agg(lake_total=own)
