@@ -121,8 +121,9 @@ def find_results_now(backend: Any) -> list[Result]:
 
 
 def find_suites_now(backend: Any) -> dict[str, str]:
-    """The version of the suite that each table was last asked with."""
-    return dict(backend.raw_sql("SELECT table_name, suite FROM quality.checked WHERE batch_id = ''").fetchall())
+    """The version of the suite that each table was last asked with, also where it could not be answered."""
+    asked = "SELECT table_name, suite FROM quality.{} WHERE batch_id = ''".format
+    return dict(backend.raw_sql(f"{asked('checked')} UNION {asked('failing')}").fetchall())
 
 
 def find_failures_now(backend: Any) -> list[tuple[str, str, str]]:
