@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kedro.config import OmegaConfigLoader
+from omegaconf import ListConfig, OmegaConf
 
 from bioreactor_lake.lake import resident
 
@@ -23,6 +24,15 @@ class LakeConfigLoader(OmegaConfigLoader):
     say is therefore kept, under the size, times and inode of every file, the environment variables and what the run was
     given. A change of any is followed by the next run.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # In the catalog, ${conf_folders:x} are the folders x of the environments, the one that counts last.
+        OmegaConf.register_new_resolver("conf_folders", self._folders, replace=True)
+
+    def _folders(self, name: str) -> ListConfig:
+        environments = dict.fromkeys((self.base_env, self.env or self.default_run_env))
+        return ListConfig([str(Path(self.conf_source, one, name)) for one in environments])
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """A part of the configuration, such as `catalog`."""

@@ -175,7 +175,8 @@ class ManifestDataset(WarehouseDataset):
             f"SELECT path, reason FROM {self._qualified} WHERE status = 'quarantined' ORDER BY path"
         ).fetchall()
         run.notices += [f"Quarantined: {path}: {reason}" for path, reason in rows]
-        run.observe("quarantine", (Finding(path, without_values(why), in_full=why) for path, why in rows))
+        amiss = [Finding(path, without_values(why), in_full=why) for path, why in rows]
+        run.observe("quarantine", [*run.landed_amiss, *amiss])
         rejected = backend.raw_sql(
             f"SELECT path, rows_rejected FROM {self._qualified} WHERE status = 'accepted' AND rows_rejected > 0 "
             "ORDER BY path"

@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from kedro.io import CatalogProtocol, DatasetError
 
+from bioreactor_lake.datasets.landed_files import LandedFilesDataset
+from bioreactor_lake.datasets.landing_zone import LandingZoneDataset
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW
@@ -62,6 +64,10 @@ class DatasetNames:
         dataset = self.dataset(entry)
         if isinstance(dataset, RawFolderDataset):
             return [self.of_raw_files(dataset)]
+        if isinstance(dataset, LandingZoneDataset):
+            return [name_raw_files(str(dataset.root))]
+        if isinstance(dataset, LandedFilesDataset):
+            return [self.of_table(dataset), self.of_raw_files(dataset)]
         if isinstance(dataset, AcceptedFilesDataset):
             return [self.of_table(dataset), self.of_raw_files(dataset)]
         if isinstance(dataset, WarehouseDataset | MartDataset):

@@ -61,7 +61,7 @@ def as_number(column: ir.Value) -> tuple[ir.Value, ir.Value]:
     kind = column.type()
     if kind.is_string():
         # DuckDB reads more than numbers: 1_000 and +-5, say. In a lab those are names and slips.
-        text = _plain(column)
+        text = plain_text(column)
         return text.re_search(_NUMBER).ifelse(text, None).try_cast("float64"), column
     if kind.is_numeric() or kind.is_boolean() or kind.is_null():
         return column.cast("float64"), ibis.null("string")
@@ -82,7 +82,7 @@ def as_time(column: ir.Value, source_file: ir.StringValue, rules: ReadingRules) 
     kind = column.type()
     text: ir.Value = ibis.null("string")
     if kind.is_string():
-        text, plain = column, _plain(column).replace(",", ".")
+        text, plain = column, plain_text(column).replace(",", ".")
         time = ibis.cases(
             (plain.re_search(_AWARE), _less_offset(plain)),
             (plain.re_search(_NAIVE), _from_zone(plain.try_cast(TIME), source_file, rules)),
@@ -107,7 +107,38 @@ def as_time(column: ir.Value, source_file: ir.StringValue, rules: ReadingRules) 
     return kept.ifelse(time, None).cast(TIME), text
 
 
-def _plain(text: ir.StringValue) -> ir.StringValue:
+def read_iso(text: ir.StringValue, zone: str) -> tuple[ir.Value, ir.BooleanValue]:
+    """The UTC time of ISO text, and whether it is one without a zone.
+
+    Args:
+        text: The text, without blanks around it.
+        zone: Of times that carry none; empty where these are not read.
+    """
+    plain = text.replace(",", ".")
+    is_naive = plain.re_search(_NAIVE)
+    aware = (plain.re_search(_AWARE), _less_offset(plain))
+    return ibis.cases(aware, *([(is_naive, as_utc(plain.try_cast(TIME), zone))] if zone else [])), is_naive
+
+
+def as_utc(time: ir.Value, zone: str) -> ir.Value:
+    """The UTC time of one that is aware, or of a naive one in a zone."""
+    if time.type().timezone is not None:
+        return _utc(time)
+    return time if zone == "UTC" else _utc(_at_zone(zone, time))
+
+
+def from_microseconds(microseconds: ir.Value) -> ir.Value:
+    """The time of microseconds since 1970; null for what DuckDB, Postgres and Python cannot all hold."""
+    whole = microseconds.between(_FIRST_US, _LAST_US).ifelse(microseconds, None).round().try_cast("int64")
+    return _from_microseconds(whole)
+
+
+def to_microseconds(naive: ir.Value) -> ir.Value:
+    """Microseconds since 1970 of a naive UTC time."""
+    return _microseconds_of(naive)
+
+
+def plain_text(text: ir.StringValue) -> ir.StringValue:
     """Text without the blanks and NULs that fixed-width writers pad with."""
     return text.re_replace(r"\x00", "").strip()
 
@@ -142,6 +173,11 @@ def _utc(aware: ir.Value) -> ir.Value:
 @ibis.udf.scalar.builtin(name="epoch_us", signature=((dt.Timestamp(timezone="UTC"),), dt.int64))
 def _to_microseconds(aware):  # type: ignore[no-untyped-def]
     """Microseconds since 1970 of an aware timestamp."""
+
+
+@ibis.udf.scalar.builtin(name="epoch_us", signature=((TIME,), dt.int64))
+def _microseconds_of(naive):  # type: ignore[no-untyped-def]
+    """Microseconds since 1970 of a naive timestamp."""
 
 
 @ibis.udf.scalar.builtin(name="make_timestamp", signature=((dt.int64,), TIME))

@@ -9,6 +9,8 @@ import ibis
 import ibis.expr.types as ir
 from ibis import _
 
+from bioreactor_lake.pipelines.ingestion.profiles.cells import list_readings, list_rejects, read_lines
+from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading import read_canonical, read_with_partition_conflicts
 from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules
 from bioreactor_lake.pipelines.staging.nodes import interpret
@@ -23,7 +25,34 @@ class RawFiles(Protocol):
         """Apply a summary to the rows of every file that changed. Grain: one row per file."""
 
 
-def inspect_raw_files(raw_folder: RawFiles, reading: Mapping[str, Any]) -> ir.Table:
+class LandedFiles(Protocol):
+    """Originals that can be read by profiles."""
+
+    def read(self, profiles: Callable[[], Mapping[str, Profile]], reader: ReadByProfile) -> ir.Table:
+        """Make raw files of those that are new. Grain: one row per landed file of which something is news."""
+
+
+class ReadByProfile:
+    """The rules by which the cells of a landed file become readings."""
+
+    lines = staticmethod(read_lines)
+    readings = staticmethod(list_readings)
+    rejects = staticmethod(list_rejects)
+
+
+def read_landed_files(landing_zone: LandedFiles, profiles: Callable[[], Mapping[str, Profile]]) -> ir.Table:
+    """What became of landed files. Grain: one row per landed file of which something is news.
+
+    Args:
+        landing_zone: The files.
+        profiles: Reads the file profiles, where there is a file to read by them.
+    """
+    return landing_zone.read(profiles, ReadByProfile())
+
+
+def inspect_raw_files(
+    raw_folder: RawFiles, reading: Mapping[str, Any], landed_files: ir.Table | None = None
+) -> ir.Table:
     """What the raw files hold and whether they are taken in. Grain: one row per raw file that is there.
 
     Rows and batches are counted through staging's own rules, so that the manifest and staging cannot disagree.
@@ -31,6 +60,7 @@ def inspect_raw_files(raw_folder: RawFiles, reading: Mapping[str, Any]) -> ir.Ta
     Args:
         raw_folder: The files.
         reading: The parameter group `reading`.
+        landed_files: What became of landed files, which are raw files by now; it says that this comes after.
     """
     rules = ReadingRules.from_parameters(reading)
 

@@ -1,0 +1,1 @@
+"""File profiles: what an export of an instrument looks like, and how its cells become readings."""

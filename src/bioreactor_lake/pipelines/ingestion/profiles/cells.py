@@ -1,0 +1,299 @@
+"""From the cells of a file to readings, by its profile: pure expressions over a table of texts."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+
+from bioreactor_lake.pipelines.ingestion.casts import plain_text
+from bioreactor_lake.pipelines.ingestion.profiles.places import Place
+from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+from bioreactor_lake.pipelines.ingestion.profiles.times import add_elapsed, read_elapsed, read_time
+from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
+
+_SHOWN_COLUMNS = 20
+_KEYS = ("batch_id", "equipment_id", "site")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of a file beside its rows.
+
+    Args:
+        path: Path under the source's folder.
+        columns: Names in order; the cells of the first are the column `c1`.
+        units: Units by column, where the file has a line of them.
+        cells: Texts of the cells above the table that the profile names.
+        last_line: The last line that is not blank.
+    """
+
+    path: str
+    columns: tuple[str, ...]
+    units: Mapping[str, str]
+    cells: Mapping[str, str]
+    last_line: int
+
+
+def read_lines(cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
+    """What each row of a file is about. Grain: one row per line of the table in the file.
+
+    Lines that are no rows by the profile, blank ones and comments, are left out; every other is read, or has a reason.
+
+    Args:
+        cells: `line`, `fault` (why the line has no cells, or null), `text` (of such a line), and cells `c1` and on.
+        profile: The profile.
+        head: What is known of the file.
+
+    Raises:
+        UnreadableFile: The file lacks what the profile reads.
+    """
+    columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
+    blank = ibis.and_(*(plain_text(cells[cell]) == "" for cell in columns.values()))
+    kept = cells.fault.notnull() | ~blank
+    kept &= cells.line <= head.last_line - profile.lines.skip_bottom
+    if profile.comment:
+        kept &= ~ibis.coalesce(cells.text, cells.c1).lstrip().startswith(profile.comment)
+    rows = cells.filter(kept).mutate(**{cell: _without_missing(cells[cell], profile) for cell in columns.values()})
+
+    keys = {name: _key(getattr(profile, _FIELDS[name]), name, rows, columns, head) for name in _KEYS}
+    rows = rows.mutate(**keys)
+    time, no_time = _time(rows, columns, profile, head)
+    reasons = [
+        (rows.fault.notnull(), rows.fault),
+        (no_time.notnull(), no_time),
+        (rows.batch_id.isnull(), "it has no batch"),
+        (rows.equipment_id.isnull(), "it has no equipment"),
+    ]
+    rows = rows.mutate(ts=time, reason=ibis.cases(*reasons))
+    if profile.is_long:
+        tag = _long_tag(rows, columns, profile)
+        rows = rows.mutate(tag=tag, reason=ibis.coalesce(rows.reason, tag.isnull().ifelse("it has no tag", None)))
+    return rows
+
+
+def list_readings(lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
+    """The readings of lines without a reason. Grain: one row per reading.
+
+    Args:
+        lines: As of `read_lines`.
+        profile: The profile.
+        head: What is known of the file.
+    """
+    good = lines.filter(lines.reason.isnull())
+    return _long_readings(good, profile, head) if profile.is_long else _wide_readings(good, profile, head)
+
+
+def list_rejects(lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
+    """The lines that were not read. Grain: one row per line, with its reason."""
+    bad = lines.filter(lines.reason.notnull())
+    cells = [bad[f"c{number}"].fill_null("") for number in range(1, len(head.columns) + 1)]
+    joined = ibis.literal(profile.delimiter if not profile.is_excel else " | ").join(cells)
+    text = ibis.coalesce(bad.text, joined)
+    return bad.select("line", "reason", text=text.left(LONGEST_TEXT))
+
+
+LONGEST_TEXT = 4000
+"""Characters that are kept of a rejected line; the file has the rest."""
+
+_FIELDS = {"batch_id": "batch", "equipment_id": "equipment", "site": "site"}
+
+
+def name_tags(profile: Profile, head: Head) -> dict[str, tuple[str, str | None]]:
+    """Of a wide file the columns that are tags, each with its tag and unit.
+
+    Raises:
+        UnreadableFile: No column is one, or two are the same.
+    """
+    other = {*profile.time.columns, *profile.ignore}
+    other |= {place.text for key in _FIELDS.values() for place in getattr(profile, key) if place.kind == "column"}
+    tags: dict[str, tuple[str, str | None]] = {}
+    for column in head.columns:
+        if column in other or (profile.only and column not in profile.only):
+            continue
+        found = re.search(profile.tag_pattern, column) if profile.tag_pattern else None
+        name = found["tag"] if found else column
+        tag = profile.rename.get(column, profile.rename.get(name, name))
+        pattern_unit = found.groupdict().get("unit") if found else None
+        unit = profile.units.get(tag) or profile.units.get(column) or pattern_unit or head.units.get(column)
+        tags[column] = tag, unit or None
+    if not tags:
+        raise UnreadableFile("no column is a tag by the profile", next_step="see wide.only and wide.ignore")
+    names = [tag for tag, _ in tags.values()]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise UnreadableFile(f"two columns are the tag {doubled[0]!r}", next_step="rename one of them: tags.rename")
+    return tags
+
+
+def name_columns(header: Sequence[str]) -> tuple[str, ...]:
+    """Names of columns; one that has none is called after its place.
+
+    Raises:
+        UnreadableFile: Two are called the same.
+
+    >>> name_columns(["", "pH "])
+    ('column 1', 'pH')
+    """
+    names = tuple(name.replace("\0", "").strip() or f"column {number}" for number, name in enumerate(header, 1))
+    if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise UnreadableFile(
+            f"two columns are called {doubled[0]!r}", next_step="name them anew with lines.columns in the profile"
+        )
+    return names
+
+
+def _wide_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
+    tags = name_tags(profile, head)
+    columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
+    if filled := [columns[one] for one in tags if profile.change_only == ("*",) or one in profile.change_only]:
+        so_far = ibis.window(
+            group_by=["batch_id", "equipment_id"], order_by="line", preceding=None, following=0
+        )
+        good = good.mutate(**{cell: good[cell].last().over(so_far) for cell in filled})
+    cells = [
+        ibis.struct(
+            {
+                "tag": ibis.literal(tag),
+                "unit": ibis.literal(unit, type="string"),
+                "is_state": ibis.literal(column in profile.states or tag in profile.states),
+                "text": good[columns[column]],
+            }
+        )
+        for column, (tag, unit) in tags.items()
+    ]
+    long = good.select("line", *_KEYS, "ts", cell=ibis.array(cells).unnest()).unpack("cell")
+    read = _with_values(long.filter(long.text.notnull()), profile).mutate(quality=ibis.null("string"))
+    return _in_order(read.filter(read.value.notnull() | read.value_text.notnull()))
+
+
+def _long_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
+    columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
+
+    def column(name: str) -> ir.Value:
+        return good[_cell(name, columns)] if name else ibis.null("string")
+
+    unit = good.tag.substitute(dict(profile.units), else_=None) if profile.units else ibis.null("string")
+    rows = good.select(
+        "line", *_KEYS, "ts", "tag",
+        unit=ibis.coalesce(unit, column(profile.unit)).cast("string"),
+        quality=column(profile.quality),
+        is_state=good.tag.isin(sorted(profile.states)) if profile.states else ibis.literal(False),
+        text=column(profile.value),
+    )  # fmt: skip
+    return _in_order(_with_values(rows, profile))
+
+
+def _in_order(readings: ir.Table) -> ir.Table:
+    return readings.select(*_KEYS, "ts", "tag", "value", "value_text", "unit", "quality", "line")
+
+
+def _with_values(rows: ir.Table, profile: Profile) -> ir.Table:
+    decimal, thousands = re.escape(profile.decimal), re.escape(profile.thousands)
+    whole = rf"(?:\d+|\d{{1,3}}(?:{thousands}\d{{3}})+)" if profile.thousands else r"\d+"
+    pattern = rf"^[+-]?(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?$"
+    plain: ir.Value = rows.text
+    if profile.thousands:
+        plain = plain.replace(profile.thousands, "")
+    if profile.decimal != ".":
+        plain = plain.replace(profile.decimal, ".")
+    number = (rows.text.re_search(pattern) & ~rows.is_state).ifelse(plain, None).try_cast("float64")
+    number = (number.isnan() | number.isinf()).ifelse(None, number)
+    rows = rows.mutate(value=number)
+    rows = rows.mutate(value_text=rows.value.isnull().ifelse(rows.text, None))
+    if profile.sentinels:
+        rows = rows.mutate(value=rows.value.isin(list(profile.sentinels)).ifelse(None, rows.value))
+    return rows
+
+
+def _without_missing(cell: ir.StringValue, profile: Profile) -> ir.Value:
+    plain = plain_text(cell)
+    return plain.isin(["", *profile.missing]).ifelse(None, plain)
+
+
+def _key(
+    places: Sequence[Place], name: str, rows: ir.Table, columns: Mapping[str, str], head: Head
+) -> ir.Value:
+    for place in places:
+        if place.kind == "column":
+            if place.text in columns:
+                return rows[columns[place.text]]
+        elif (found := place.find(head.path, head.cells)) is not None and found.strip():
+            return ibis.literal(found.strip())
+    if places and name != "site":
+        raise UnreadableFile(
+            f"its {_FIELDS[name]} stands in none of the places that the profile names",
+            next_step="look at the file's name and head, and at the profile",
+        )
+    return ibis.null("string")
+
+
+def _time(
+    rows: ir.Table, columns: Mapping[str, str], profile: Profile, head: Head
+) -> tuple[ir.Value, ir.StringValue]:
+    rule = profile.time
+    text = rows[_cell(rule.columns[0], columns)]
+    for name in rule.columns[1:]:
+        text = text + " " + rows[_cell(name, columns)]
+    if not rule.unit:
+        return read_time(text, rule.formats, rule.zone)
+    number = text if profile.decimal == "." else text.replace(profile.decimal, ".")
+    elapsed = read_elapsed(number, rule.unit)
+    origin, no_origin = _origin(rows, columns, profile, head)
+    time = add_elapsed(origin, elapsed)
+    reason = ibis.cases(
+        (text.isnull(), "it has no time"),
+        (elapsed.isnull(), f"its time is no number of {rule.unit}"),
+        (no_origin.notnull(), ibis.literal("the origin of its time: ") + no_origin),
+        (time.isnull(), "its time is out of range"),
+    )
+    return time, reason
+
+
+def _origin(
+    rows: ir.Table, columns: Mapping[str, str], profile: Profile, head: Head
+) -> tuple[ir.Value, ir.StringValue]:
+    for place in profile.time.origin:
+        text: ir.Value
+        if place.kind == "by_batch":
+            text = rows.batch_id.substitute(dict(place.values), else_=None).cast("string")
+        elif place.kind == "column":
+            if place.text not in columns:
+                continue
+            text = rows[columns[place.text]]
+        elif (found := place.find(head.path, head.cells)) is not None:
+            text = ibis.literal(found.strip())
+        else:
+            continue
+        formats = (place.format,) if place.format else ("iso",)
+        return read_time(text, formats, profile.time.zone)
+    raise UnreadableFile(
+        "what its times count from stands in none of the places that the profile names",
+        next_step="look at the file's name and head, and at time.origin in the profile",
+    )
+
+
+def _long_tag(rows: ir.Table, columns: Mapping[str, str], profile: Profile) -> ir.Value:
+    tag: ir.Value | None = None
+    for text, name, _, _ in string.Formatter().parse(profile.tag):
+        parts = [ibis.literal(text)] if text else []
+        if name is not None:
+            parts.append(rows[_cell(name, columns)])
+        for part in parts:
+            tag = part if tag is None else tag + part
+    assert tag is not None
+    return tag.substitute(dict(profile.rename), else_=tag) if profile.rename else tag
+
+
+def _cell(name: str, columns: Mapping[str, str]) -> str:
+    if name not in columns:
+        shown = ", ".join(repr(one) for one in list(columns)[:_SHOWN_COLUMNS])
+        more = f" and {len(columns) - _SHOWN_COLUMNS} more" if len(columns) > _SHOWN_COLUMNS else ""
+        raise UnreadableFile(
+            f"it has no column {name!r}; it has {shown}{more}",
+            next_step="check that it is the kind of export that the profile reads",
+        )
+    return columns[name]
