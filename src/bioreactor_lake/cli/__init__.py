@@ -9,9 +9,11 @@ from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
 from bioreactor_lake.cli.data_docs import data_docs
 from bioreactor_lake.cli.freshness import freshness
+from bioreactor_lake.cli.land import land
 from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
+from bioreactor_lake.cli.profile import profile
 from bioreactor_lake.cli.release import release
 from bioreactor_lake.cli.roles import roles
 from bioreactor_lake.cli.run import run
@@ -40,9 +42,11 @@ lake.add_command(check)
 lake.add_command(compact)
 lake.add_command(data_docs)
 lake.add_command(freshness)
+lake.add_command(land)
 lake.add_command(lineage)
 lake.add_command(plan)
 lake.add_command(postgres)
+lake.add_command(profile)
 lake.add_command(psql)
 lake.add_command(release)
 lake.add_command(restore)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,12 +13,11 @@ import ibis.expr.types as ir
 
 from bioreactor_lake.datasets.faults import first_line, raise_unless_of_a_file
 from bioreactor_lake.datasets.parquet_rows import escape_glob
-from bioreactor_lake.errors import LakeError
-from bioreactor_lake.landing.cells import NO_LAST_LINE, Limits
+from bioreactor_lake.landing.cells import Facts, Limits
 from bioreactor_lake.landing.text_cells import read_text
 from bioreactor_lake.landing.workbook_cells import read_workbook
 from bioreactor_lake.landing.zone import LandedFile
-from bioreactor_lake.pipelines.ingestion.profiles.cells import Head
+from bioreactor_lake.pipelines.ingestion.profiles.cells import FACTS, Head
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
 from bioreactor_lake.sql import literal, quote, storable
@@ -25,6 +25,7 @@ from bioreactor_lake.sql import literal, quote, storable
 REJECTS = "landed_rejects"
 """Temporary table of the rejected lines of this run."""
 _CELLS = "cells of the landed file"
+_CELLS_SQL = quote(_CELLS)
 
 
 class Reader(Protocol):
@@ -61,101 +62,133 @@ def begin(backend: Any) -> None:
     )
 
 
-def convert(
-    backend: Any, file: LandedFile, sha256: str, profile: Profile, limits: Limits, reader: Reader, folder: Path
-) -> Converted:
-    """Read a landed file. Memory is bounded: cells and readings go through files.
+class Conversion:
+    """Reads landed files. Memory is bounded: cells and readings go through files.
 
     Args:
         backend: DuckDB.
-        file: The file.
-        sha256: Of its bytes.
-        profile: How it is read.
-        limits: What it may be.
         reader: The rules.
+        limits: What a file may be.
         folder: A folder for what is between.
-
-    Raises:
-        LakeError: The machine was at fault, and not the file.
     """
-    cells, readings = folder / f"{sha256[:16]}.cells", folder / f"{sha256}-{abs(hash(file.path))}.parquet"
-    path = storable(file.path)
-    try:
+
+    def __init__(self, backend: Any, reader: Reader, limits: Limits, folder: Path) -> None:
+        self._backend, self._reader, self._limits, self._folder = backend, reader, limits, folder
+        # Files of one shape are read by the same SQL, which takes Ibis longer to write than DuckDB to carry out.
+        self._sql: dict[tuple[str, Head], _Statements] = {}
+        self._files = 0
+
+    def convert(self, file: LandedFile, sha256: str, profile: Profile) -> Converted:
+        """Read a landed file.
+
+        Args:
+            file: The file.
+            sha256: Of its bytes.
+            profile: How it is read.
+
+        Raises:
+            LakeError: The machine was at fault, and not the file.
+        """
+        self._files += 1
+        cells, readings = self._folder / f"{self._files}.cells", self._folder / f"{self._files}.parquet"
         read = read_workbook if profile.is_excel else read_text
-        head = read(file.location, file.path_in_source, profile, limits, cells)
-        return _convert(backend, path, sha256, profile, limits, reader, head, cells, readings)
-    except OSError as error:
-        return Converted(facts={"reason": f"cannot be read: {error.strerror or error}; check its permissions"})
-    except duckdb.Error as error:
-        raise_unless_of_a_file(error)
-        return Converted(facts={"reason": f"its rows cannot be read ({first_line(error)})"})
-    except LakeError as error:
-        if not isinstance(error, UnreadableFile):
-            raise
-        return Converted(facts={"reason": f"{error.what}: {error.next_step}"})
-    finally:
-        cells.unlink(missing_ok=True)
+        try:
+            facts = read(file.location, file.path_in_source, profile, self._limits, cells)
+            return self._convert(storable(file.path), sha256, profile, facts, cells, readings)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            return Converted(facts={"reason": f"cannot be read: {error.strerror or error}; check its permissions"})
+        except duckdb.Error as error:
+            raise_unless_of_a_file(error)
+            return Converted(facts={"reason": f"its rows cannot be read ({first_line(error)})"})
+        except UnreadableFile as error:
+            return Converted(facts={"reason": f"{error.what}: {error.next_step}"})
+        finally:
+            cells.unlink(missing_ok=True)
 
-
-def _convert(
-    backend: Any,
-    path: str,
-    sha256: str,
-    profile: Profile,
-    limits: Limits,
-    reader: Reader,
-    head: Head,
-    cells: Path,
-    into: Path,
-) -> Converted:
-    source = f"(FROM read_parquet({literal(_escaped(cells))}))"
-    texts = ["fault", "text", *(f"c{number}" for number in range(1, len(head.columns) + 1))]
-    table = ibis.table({"line": "int64", **dict.fromkeys(texts, "string")}, name=_CELLS)
-    if profile.lines.skip_bottom:
-        head = _with_last_line(backend, head, texts[2:], source)
-    lines = reader.lines(table, profile, head)
-
-    def sql(expression: ir.Table) -> str:
-        # Not kept as other SQL is: no two files have the same.
-        return str(backend.compile(expression)).replace(quote(_CELLS), source)
-
-    counts = lines.agg(rows_in=lines.count(), rows_rejected=lines.reason.count())
-    rows_in, rejected = backend.raw_sql(sql(counts)).fetchone()
-    facts: dict[str, Any] = {"rows_in": rows_in, "rows_read": rows_in - rejected, "rows_rejected": rejected}
-    if rejected:
+    def _convert(self, path: str, sha256: str, profile: Profile, facts: Facts, cells: Path, into: Path) -> Converted:
+        sql = self._statements(profile, facts.head)
+        backend, source = self._backend, self._source(profile, facts, cells)
+        rows_in, rejected = backend.raw_sql(sql.counts.replace(_CELLS_SQL, source)).fetchone()
+        known: dict[str, Any] = {"rows_in": rows_in, "rows_read": rows_in - rejected, "rows_rejected": rejected}
+        if rejected:
+            backend.raw_sql(
+                f"INSERT INTO {REJECTS} SELECT {literal(path)}, {literal(sha256)}, line, reason, text "
+                f"FROM ({sql.rejects.replace(_CELLS_SQL, source)})"
+            )
+        if not rows_in:
+            return Converted(facts=known | {"reason": "it has no rows"})
+        if rejected == rows_in:
+            reason, line = backend.raw_sql(
+                f"SELECT reason, min(line) FROM {REJECTS} WHERE path = {literal(path)} "
+                "GROUP BY 1 ORDER BY count(*) DESC, 2"
+            ).fetchone()
+            return Converted(facts=known | {"reason": f"none of its {rows_in:,} rows was read: {reason} (line {line})"})
         backend.raw_sql(
-            f"INSERT INTO {REJECTS} SELECT {literal(path)}, {literal(sha256)}, line, reason, text "
-            f"FROM ({sql(reader.rejects(lines, profile, head))})"
+            f"COPY ({sql.readings.replace(_CELLS_SQL, source)}) TO {literal(str(into))} "
+            "(FORMAT parquet, COMPRESSION snappy)"
         )
-    if not rows_in:
-        return Converted(facts=facts | {"reason": "it has no rows"})
-    if rejected == rows_in:
-        reason, line = backend.raw_sql(
-            f"SELECT reason, min(line) FROM {REJECTS} WHERE path = {literal(path)} GROUP BY 1 ORDER BY count(*) DESC, 2"
+        most = self._limits.batches
+        total, batches, first, last, count = backend.raw_sql(
+            f"SELECT sum(n), list(batch_id ORDER BY batch_id)[:{most}], min(first), max(last), count(*) FROM ("
+            "SELECT batch_id, count(*) AS n, min(ts) AS first, max(ts) AS last "
+            f"FROM read_parquet({literal(escape_glob(str(into)))}) GROUP BY 1)"
         ).fetchone()
-        return Converted(facts=facts | {"reason": f"none of its {rows_in:,} rows was read: {reason} (line {line})"})
-    readings = reader.readings(lines, profile, head)
-    backend.raw_sql(
-        f"COPY ({sql(readings)}) TO {literal(str(into))} (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE 100_000)"
-    )
-    total, batches, first, last, most = backend.raw_sql(
-        f"SELECT sum(n), list(batch_id ORDER BY batch_id)[:{limits.batches}], min(first), max(last), count(*) FROM ("
-        f"SELECT batch_id, count(*) AS n, min(ts) AS first, max(ts) AS last FROM read_parquet({literal(_escaped(into))}) "
-        "GROUP BY 1)"
-    ).fetchone()
-    if most > limits.batches:
-        return Converted(facts=facts | {"reason": f"it has {most:,} batches: check which column the profile reads them of"})
-    if not total:
-        return Converted(facts=facts | {"reason": "none of its rows has a value"})
-    facts |= {"readings": total, "batch_ids": batches, "ts_min": first, "ts_max": last}
-    return Converted(into, facts)
+        if count > most:
+            reason = f"it has {count:,} batches: check what the profile takes for the batch"
+            return Converted(facts=known | {"reason": reason})
+        if not total:
+            return Converted(facts=known | {"reason": "none of its rows has a value"})
+        known |= {"readings": total, "batch_ids": batches, "ts_min": first, "ts_max": last}
+        return Converted(into, known)
+
+    def _statements(self, profile: Profile, head: Head) -> _Statements:
+        key = profile.digest, head
+        if key not in self._sql:
+            texts = ["fault", "text", *_cells_of(head), *FACTS]
+            table = ibis.table({"line": "int64", "last_line": "int64", **dict.fromkeys(texts, "string")}, name=_CELLS)
+            lines = self._reader.lines(table, profile, head)
+            self._sql[key] = _Statements(
+                *(
+                    # Not kept for longer, as other SQL is: there are as many as there are shapes of files.
+                    str(self._backend.compile(expression))
+                    for expression in (
+                        lines.agg(rows_in=lines.count(), rows_rejected=lines.reason.count()),
+                        self._reader.readings(lines, profile, head),
+                        self._reader.rejects(lines, profile, head),
+                    )
+                )
+            )
+        return self._sql[key]
+
+    def _source(self, profile: Profile, facts: Facts, cells: Path) -> str:
+        rows = f"read_parquet({literal(escape_glob(str(cells)))})"
+        last = "CAST(4611686018427387904 AS BIGINT)"
+        if profile.lines.skip_bottom:
+            blank = " AND ".join(f"trim({cell}) = ''" for cell in _cells_of(facts.head))
+            last = f"(SELECT max(line) FROM {rows} WHERE fault IS NOT NULL OR NOT ({blank}))"
+        found = ", ".join(
+            f"CAST({'NULL' if text is None else literal(storable(text))} AS VARCHAR) AS {name}"
+            for name, text in facts.found.items()
+        )
+        return f"(SELECT *, {found}, {last} AS last_line FROM {rows})"
 
 
-def _with_last_line(backend: Any, head: Head, cells: list[str], source: str) -> Head:
-    blank = " AND ".join(f"trim({cell}) = ''" for cell in cells)
-    (last,) = backend.raw_sql(f"SELECT max(line) FROM {source} WHERE fault IS NOT NULL OR NOT ({blank})").fetchone()
-    return Head(head.path, head.columns, head.units, head.cells, NO_LAST_LINE if last is None else last)
+@dataclass(frozen=True)
+class _Statements:
+    """SQL over the cells of a file.
+
+    Args:
+        counts: Rows, and rejected ones.
+        readings: The readings.
+        rejects: The rejected lines.
+    """
+
+    counts: str
+    readings: str
+    rejects: str
 
 
-def _escaped(path: Path) -> str:
-    return escape_glob(str(path))
+def _cells_of(head: Head) -> list[str]:
+    return [f"c{number}" for number in range(1, len(head.columns) + 1)]

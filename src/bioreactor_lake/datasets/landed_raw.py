@@ -83,7 +83,9 @@ class LandedRaw:
         ).fetchall()
         return [batch for (batch,) in rows]
 
-    def write(self, source: str, batch_id: str, gone: Sequence[str], came: Sequence[tuple[str, str, str, Path]]) -> bool:
+    def write(
+        self, source: str, batch_id: str, gone: Sequence[str], came: Sequence[tuple[str, str, str, Path]]
+    ) -> bool:
         """Bring the raw file of a batch up to date; whoever reads it sees the old one or the new one.
 
         Rows are in the order of time, equipment and tag, so that the file is the same in whatever order files landed.
@@ -103,7 +105,8 @@ class LandedRaw:
         path = self._root / name_raw_file(source, batch_id)
         parts = [
             f"SELECT {_READING}, {literal(landed)} AS landed_file, {literal(sha256)} AS landed_sha256, "
-            f"line AS landed_line, {literal(reader)} AS reader FROM read_parquet({literal(escape_glob(str(location)))}) "
+            f"line AS landed_line, {literal(reader)} AS reader "
+            f"FROM read_parquet({literal(escape_glob(str(location)))}) "
             f"WHERE batch_id = {literal(batch_id)}"
             for landed, sha256, reader, location in came
         ]

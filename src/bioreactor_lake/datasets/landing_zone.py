@@ -17,7 +17,7 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import relation_catalog, warehouse
-from bioreactor_lake.datasets.conversion import Converted, Reader, begin, convert
+from bioreactor_lake.datasets.conversion import Conversion, Converted, Reader, begin
 from bioreactor_lake.datasets.expressions import schema_of
 from bioreactor_lake.datasets.json_rows import query_rows
 from bioreactor_lake.datasets.landed_raw import LandedRaw, NotOurs
@@ -127,10 +127,9 @@ class LandingZone:
         withdrawn = self._withdrawn(known, landed)
         stale = [one for one in landed if self._is_stale(one, known.get(storable(one.file.path)), raw)]
         with tempfile.TemporaryDirectory(prefix=".landing-", dir=Path(self._config["filepath"]).parent) as folder:
+            conversion = Conversion(self._backend, reader, self._limits, Path(folder))
             converted = {
-                one.file.path: convert(
-                    self._backend, one.file, one.sha256, one.profile, self._limits, reader, Path(folder)
-                )
+                one.file.path: conversion.convert(one.file, one.sha256, one.profile)
                 for one in stale
                 if one.profile is not None and one.reason is None
             }
@@ -224,6 +223,8 @@ class LandingZone:
             for batch in row["batches_in_raw"] or ():
                 gone[row["source"], batch].add(row["path"])
         for source, batch in sorted({*gone, *came}):
+            if self._run is not None:
+                self._run.landed_batches += 1
             raw.write(source, batch, sorted(gone[source, batch]), came[source, batch])
 
     def _row(
@@ -319,6 +320,8 @@ class LandingZoneDataset(AbstractDataset[None, LandingZone]):
             )
         self._root, self._config, self._limits = Path(path), warehouse, Limits.from_config(limits)
         self.metadata = metadata
+
+    description = "Files as they came, one folder for each source"
 
     @property
     def root(self) -> Path:

@@ -37,7 +37,7 @@ class ProfilesDataset(AbstractDataset[None, Callable[[], Mapping[str, Profile]]]
         raise LakeError("Profiles are never written by a node.", next_step="Write a file in conf/base/profiles.")
 
     def _read(self) -> dict[str, Profile]:
-        import yaml
+        import yaml  # type: ignore[import-untyped]
 
         found: dict[str, Any] = {}
         for folder in self._folders:

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.manifest import ManifestDataset
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
@@ -85,6 +86,8 @@ def count_rows(dataset: WarehouseDataset) -> int | None:
     if isinstance(dataset, ManifestDataset):
         # DuckDB counts by what it keeps of its row groups.
         query = "SELECT count(*) FROM raw.files"
+    elif isinstance(dataset, LandedFilesDataset):
+        query = "SELECT count(*) FROM landing.files"
     elif isinstance(dataset, ViewDataset):
         counted = (dataset.metadata or {}).get("counted_as")
         if counted is None:
@@ -117,16 +120,17 @@ def find_statistics(
     else:
         return None
     # Views are not written when the files beneath them change.
-    may_skip = isinstance(dataset, MartDataset | MaterialisedDataset) and written is not None and written.batches == 0
+    tables = MartDataset | MaterialisedDataset | LandedFilesDataset
+    may_skip = isinstance(dataset, tables) and written is not None and written.batches == 0
     if may_skip and known is not None and known.get("place") == place:
         return known
     found: Statistics = {"columns": columns, "place": place}
     if isinstance(dataset, MartDataset):
         stored = _mart_storage(dataset)
         return None if stored is None else {**found, "rows": stored.rows, "file_size": stored.size_bytes}
-    if isinstance(dataset, ManifestDataset):
+    if isinstance(dataset, ManifestDataset | LandedFilesDataset):
         # It keeps more of a file than the inspection says.
-        found["columns"] = len(dataset.load().columns)
+        found["columns"] = len(dataset.column_types)
     # The size of a table is not known before DuckDB's next checkpoint.
     rows = count_rows(dataset)
     return found if rows is None else {**found, "rows": rows}

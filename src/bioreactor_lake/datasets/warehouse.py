@@ -38,7 +38,19 @@ class WarehouseConfig(TypedDict, total=False):
     memory_limit: str | None
 
 
-_SCHEMAS = {"landing", "raw", "staging", "intermediate", "curated", "marts", "lake_state", "quality", "ops", "main", "temp"}
+_SCHEMAS = {
+    "landing",
+    "raw",
+    "staging",
+    "intermediate",
+    "curated",
+    "marts",
+    "lake_state",
+    "quality",
+    "ops",
+    "main",
+    "temp",
+}
 _connections: dict[Path, tuple[Any, bool]] = {}
 _stores: dict[Path, RawStore] = {}
 

@@ -14,6 +14,8 @@ import ibis.expr.types as ir
 from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import spell_type
 from bioreactor_lake.datasets.known_logic import remembered
+from bioreactor_lake.datasets.landed_files import LandedFilesDataset
+from bioreactor_lake.datasets.landing_zone import LandingZoneDataset
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
@@ -74,7 +76,8 @@ class DatasetFacts:
         for name in names:
             dataset = self._names.dataset(name)
             for found in self._names.of_entry(name):
-                described[found] = None if found.kind == "FILE" else self._names.describing(dataset)
+                is_raw = found.kind == "FILE" and not isinstance(dataset, LandingZoneDataset)
+                described[found] = None if is_raw else self._names.describing(dataset)
                 columns.setdefault(found, {})
             if isinstance(data := loaded.get(name), ir.Table) and isinstance(dataset, WarehouseDataset | MartDataset):
                 columns[self._names.of_table(dataset)] = _spell_columns(dataset, data.schema())
@@ -97,14 +100,17 @@ class DatasetFacts:
             data: What the node returned for it, or None before it has.
         """
         dataset = self._names.dataset(name)
-        if isinstance(dataset, ManifestDataset):
+        if isinstance(dataset, ManifestDataset | LandedFilesDataset):
             columns = dict(dataset.column_types)
         else:
             columns = _spell_columns(dataset, data.schema()) if isinstance(data, ir.Table) else {}
         change = self._find_change(name, dataset, columns)
         return [
-            replace(use, facets={**use.facets, **change})
-            for use in (self._use(found, dataset, columns, version=False) for found in self._names.of_entry(name))
+            use if use.dataset.kind == "FILE" else replace(use, facets={**use.facets, **change})
+            for use in (
+                self._use(found, *((None, {}) if found.kind == "FILE" else (dataset, columns)), version=False)
+                for found in self._names.of_entry(name)
+            )
         ]
 
     def written(self, name: str, data: Any, report: WriteReport | None, *, is_whole: bool) -> list[DatasetUse]:
@@ -120,7 +126,8 @@ class DatasetFacts:
         uses = self.output(name, data)
         if not uses or not isinstance(data, ir.Table):
             return uses
-        (use,) = uses
+        # Landed files become raw files as well, of which it is known that they were written.
+        use, *others = uses
         facets = {**use.facets, **self._column_lineage(data)}
         backend = _open_warehouse(dataset)
         if backend is not None:
@@ -130,7 +137,7 @@ class DatasetFacts:
         statistics: Facets = {}
         if report is not None and report.rows is not None:
             statistics = facet("outputStatistics", {"rowCount": report.rows})
-        return [DatasetUse(use.dataset, facets, statistics)]
+        return [DatasetUse(use.dataset, facets, statistics), *others]
 
     def with_statistics(
         self,
@@ -222,7 +229,7 @@ class DatasetFacts:
     def _use(self, name: DatasetName, dataset: Any, columns: Mapping[str, str], *, version: bool = True) -> DatasetUse:
         descriptions = getattr(dataset, "column_descriptions", {})
         text = getattr(dataset, "description", _RAW_DESCRIPTION if name.kind == "FILE" else None)
-        layer = "raw" if name.kind == "FILE" else _layer(dataset)
+        layer = "raw" if dataset is None and name.kind == "FILE" else _layer(dataset)
         facets: Facets = {}
         if columns:
             facets |= schema_facet(columns, descriptions)
@@ -232,7 +239,7 @@ class DatasetFacts:
             facets |= tags_facet({"layer": layer})
         facets |= ownership_facet(self._settings.owners)
         if version:
-            if name not in self._versions and dataset is not None:
+            if name not in self._versions and dataset is not None and name.kind != "FILE":
                 self._versions[name] = self._version_now(dataset)
             facets |= version_facet(self._versions.get(name))
         return DatasetUse(name, facets)

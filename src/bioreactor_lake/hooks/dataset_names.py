@@ -17,6 +17,7 @@ from bioreactor_lake.datasets.raw_folder import RawFolderDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.logic import name_leaf
+from bioreactor_lake.lake.runs import current_run
 from bioreactor_lake.lineage.naming import (
     DatasetName,
     name_duckdb_table,
@@ -67,7 +68,9 @@ class DatasetNames:
         if isinstance(dataset, LandingZoneDataset):
             return [name_raw_files(str(dataset.root))]
         if isinstance(dataset, LandedFilesDataset):
-            return [self.of_table(dataset), self.of_raw_files(dataset)]
+            run = current_run()
+            made = [self.of_raw_files(dataset)] if run is not None and run.landed_batches else []
+            return [self.of_table(dataset), *made]
         if isinstance(dataset, AcceptedFilesDataset):
             return [self.of_table(dataset), self.of_raw_files(dataset)]
         if isinstance(dataset, WarehouseDataset | MartDataset):

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bioreactor_lake.pipelines.ingestion.profiles.cells import LONGEST_TEXT, Head
+from bioreactor_lake.pipelines.ingestion.profiles.cells import LONGEST_TEXT, Head, find_facts, name_columns
 from bioreactor_lake.pipelines.ingestion.profiles.places import locate
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
-
-NO_LAST_LINE = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,19 @@ class Limits:
     def from_config(cls, config: Mapping[str, Any] | None) -> Limits:
         """Build the limits; what is not said is the default."""
         return cls(**{name: int(value) for name, value in (config or {}).items()})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a file beside its rows.
+
+    Args:
+        head: What it has in common with others of its shape.
+        found: The columns `FACTS` of its cells.
+    """
+
+    head: Head
+    found: Mapping[str, str | None]
 
 
 class CellsFile:
@@ -78,7 +89,7 @@ class CellsFile:
         self._writer.close()
 
 
-def head_of(path: str, lines: list[list[str]], profile: Profile, limits: Limits) -> Head:
+def facts_of(path: str, lines: list[list[str]], profile: Profile, limits: Limits) -> Facts:
     """What the lines before the rows say.
 
     Args:
@@ -90,8 +101,6 @@ def head_of(path: str, lines: list[list[str]], profile: Profile, limits: Limits)
     Raises:
         UnreadableFile: It ends before its rows, or its columns cannot be told apart.
     """
-    from bioreactor_lake.pipelines.ingestion.profiles.cells import name_columns
-
     rule = profile.lines
     if len(lines) < rule.before_rows or not lines:
         raise UnreadableFile(
@@ -113,9 +122,9 @@ def head_of(path: str, lines: list[list[str]], profile: Profile, limits: Limits)
         line, column = locate(name)
         if line <= len(lines) and column <= len(lines[line - 1]):
             cells[name] = lines[line - 1][column - 1].strip()
-    return Head(
-        path, names, {name: unit.strip() for name, unit in zip(names, units, strict=False)}, cells, NO_LAST_LINE
-    )
+    named = tuple((name, unit.strip()) for name, unit in zip(names, units, strict=False))
+    found = find_facts(profile, path, names, cells)
+    return Facts(Head(names, named, found["found_batch_id"] is None), found)
 
 
 def lines_wanted(profile: Profile) -> int:

@@ -9,9 +9,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from bioreactor_lake.landing.cells import CellsFile, Limits, head_of, lines_wanted
+from bioreactor_lake.landing.cells import CellsFile, Facts, Limits, facts_of, lines_wanted
 from bioreactor_lake.landing.streams import open_text_bytes
-from bioreactor_lake.pipelines.ingestion.profiles.cells import Head
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
 
@@ -19,7 +18,7 @@ _BLOCK = 4 << 20
 _HEAD = 1 << 20
 
 
-def read_text(location: Path, path: str, profile: Profile, limits: Limits, into: Path) -> Head:
+def read_text(location: Path, path: str, profile: Profile, limits: Limits, into: Path) -> Facts:
     """Write the cells of a text file.
 
     Args:
@@ -36,14 +35,14 @@ def read_text(location: Path, path: str, profile: Profile, limits: Limits, into:
         UnreadableFile: It is not what the profile says, or beyond the limits.
         OSError: It cannot be read.
     """
-    head = head_of(path, read_head(location, profile, limits), profile, limits)
-    cells = CellsFile(into, len(head.columns))
+    facts = facts_of(path, read_head(location, profile, limits), profile, limits)
+    cells = CellsFile(into, len(facts.head.columns))
     try:
         with open_text_bytes(location, limits.bytes) as stream:
-            _read_rows(stream, profile, cells, len(head.columns))
+            _read_rows(stream, profile, cells, len(facts.head.columns))
     finally:
         cells.close()
-    return head
+    return facts
 
 
 def read_head(location: Path, profile: Profile, limits: Limits) -> list[list[str]]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
 from typing import Any
 
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.landing.cells import CellsFile, Limits, head_of, lines_wanted
-from bioreactor_lake.pipelines.ingestion.profiles.cells import Head
+from bioreactor_lake.landing.cells import CellsFile, Facts, Limits, facts_of, lines_wanted
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
 
@@ -23,24 +22,44 @@ _MOST_IN_MEMORY = 100_000_000
 _FORMULA = b"<f"
 
 
-def read_workbook(location: Path, path: str, profile: Profile, limits: Limits, into: Path) -> Head:
+def read_workbook(location: Path, path: str, profile: Profile, limits: Limits, into: Path) -> Facts:
     """Write the cells of a sheet. Arguments, result and errors as for `read_text`.
 
     Formulas are not computed: what the program that wrote the file has stored as their value is read, and a row with a
     formula that has none is set aside.
     """
-    rows = _rows(location, profile, limits)
+    rows = _rows(location, profile.sheet, limits)
     try:
         start = [row for _, row in zip(range(max(lines_wanted(profile), 1)), rows, strict=False)]
-        head = head_of(path, [[spell_cell(cell, ".") for cell in row] for row in start], profile, limits)
-        cells = CellsFile(into, len(head.columns))
+        facts = facts_of(path, [[spell_cell(cell, ".") for cell in row] for row in start], profile, limits)
+        cells = CellsFile(into, len(facts.head.columns))
         try:
-            _write(rows, start, cells, len(head.columns), profile)
+            _write(rows, start, cells, len(facts.head.columns), profile)
         finally:
             cells.close()
     finally:
         rows.close()
-    return head
+    return facts
+
+
+def first_rows(location: Path, count: int) -> tuple[str, list[list[str]]]:
+    """The first sheet's name and the texts of its first rows.
+
+    Raises:
+        UnreadableFile: It is no workbook, or beyond the limits.
+    """
+    rows = _rows(location, "", Limits())
+    try:
+        found = [[spell_cell(cell, ".") for cell in row] for _, row in zip(range(count), rows, strict=False)]
+    finally:
+        rows.close()
+    import openpyxl
+
+    book = openpyxl.load_workbook(location, read_only=True, keep_links=False)
+    try:
+        return book.worksheets[0].title, found
+    finally:
+        book.close()
 
 
 def _write(rows: Iterator[Sequence[Any]], start: list[Any], cells: CellsFile, width: int, profile: Profile) -> None:
@@ -97,7 +116,7 @@ class _Unknown(str):
     __slots__ = ()
 
 
-def _rows(location: Path, profile: Profile, limits: Limits) -> Iterator[Sequence[Any]]:
+def _rows(location: Path, sheet: str, limits: Limits) -> Generator[Sequence[Any]]:
     try:
         import openpyxl
     except ImportError as error:
@@ -113,10 +132,10 @@ def _rows(location: Path, profile: Profile, limits: Limits) -> Iterator[Sequence
         books.append(openpyxl.load_workbook(location, read_only=True, data_only=True, keep_links=False))
         if has_formulas:
             books.append(openpyxl.load_workbook(location, read_only=True, data_only=False, keep_links=False))
-        sheets = [_sheet(book, profile) for book in books]
-        for sheet in sheets:
+        sheets = [_sheet(book, sheet) for book in books]
+        for one in sheets:
             # What a file says of its size is not believed.
-            sheet.reset_dimensions()
+            one.reset_dimensions()
         values = sheets[0].iter_rows(max_col=limits.columns + 1)
         if not has_formulas:
             for row in values:
@@ -140,18 +159,18 @@ def _rows(location: Path, profile: Profile, limits: Limits) -> Iterator[Sequence
             book.close()
 
 
-def _sheet(book: Any, profile: Profile) -> Any:
+def _sheet(book: Any, wanted: str) -> Any:
     names = [sheet.title for sheet in book.worksheets]
     if not names:
         raise UnreadableFile("it has no sheet with cells", next_step="look at it")
-    if not profile.sheet:
+    if not wanted:
         return book.worksheets[0]
-    if profile.sheet not in names:
+    if wanted not in names:
         raise UnreadableFile(
-            f"it has no sheet {profile.sheet!r}; it has {', '.join(map(repr, names[:20]))}",
+            f"it has no sheet {wanted!r}; it has {', '.join(map(repr, names[:20]))}",
             next_step="correct excel.sheet in the profile",
         )
-    return book[profile.sheet]
+    return book[wanted]
 
 
 def _confirm_archive(location: Path, limits: Limits) -> bool:
@@ -163,8 +182,10 @@ def _confirm_archive(location: Path, limits: Limits) -> bool:
         with zipfile.ZipFile(location) as archive:
             parts = archive.infolist()
             large = sum(part.file_size for part in parts if part.filename.endswith(_IN_MEMORY))
-            if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > limits.bytes or (
-                large > _MOST_IN_MEMORY
+            if (
+                len(parts) > _MOST_PARTS
+                or sum(part.file_size for part in parts) > limits.bytes
+                or (large > _MOST_IN_MEMORY)
             ):
                 raise UnreadableFile(
                     "it is far larger when it is unpacked than a workbook may be",

@@ -102,7 +102,7 @@ def arrival_of(file: LandedFile, sha256: str) -> Arrival:
 
 
 def now_utc() -> str:
-    """This moment, UTC."""
+    """The time, UTC."""
     return datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -22,21 +22,51 @@ _KEYS = ("batch_id", "equipment_id", "site")
 
 @dataclass(frozen=True)
 class Head:
-    """What is known of a file beside its rows.
+    """What files of one shape have in common: expressions are made from it, so they are the same for all such files.
 
     Args:
-        path: Path under the source's folder.
         columns: Names in order; the cells of the first are the column `c1`.
-        units: Units by column, where the file has a line of them.
-        cells: Texts of the cells above the table that the profile names.
-        last_line: The last line that is not blank.
+        units: Names and units, where the files have a line of units.
+        batch_in_rows: Whether each row names its batch.
     """
 
-    path: str
     columns: tuple[str, ...]
-    units: Mapping[str, str]
-    cells: Mapping[str, str]
-    last_line: int
+    units: tuple[tuple[str, str], ...] = ()
+    batch_in_rows: bool = True
+
+
+def find_facts(
+    profile: Profile, path: str, columns: Collection[str], cells: Mapping[str, str]
+) -> dict[str, str | None]:
+    """What is said of a file as a whole, for the columns `FACTS` of its cells; None for what each row says by itself.
+
+    Args:
+        profile: The profile.
+        path: Path under the source's folder.
+        columns: Names of its columns.
+        cells: Texts of cells above the table by name.
+
+    Raises:
+        UnreadableFile: Something that has to be known stands in none of the places.
+    """
+    found: dict[str, str | None] = {}
+    for fact, (places, what) in _places(profile).items():
+        place = _first(places, path, columns, cells)
+        if place is None and places and fact != "found_site":
+            raise UnreadableFile(
+                f"{what} stands in none of the places that the profile names",
+                next_step="look at the file's name and head, and at the profile",
+            )
+        text = place and place.find(path, cells)
+        if place is not None and place.kind == "by_batch" and (batch := found["found_batch_id"]) is not None:
+            text = place.values.get(batch)
+        # An empty text is known to be none; null would be looked for in the rows.
+        found[fact] = text.strip() if text else None
+    return found
+
+
+FACTS = ("found_batch_id", "found_equipment_id", "found_site", "found_origin")
+"""Text columns of a cells table, the same in all of its rows."""
 
 
 def read_lines(cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
@@ -45,9 +75,10 @@ def read_lines(cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
     Lines that are no rows by the profile, blank ones and comments, are left out; every other is read, or has a reason.
 
     Args:
-        cells: `line`, `fault` (why the line has no cells, or null), `text` (of such a line), and cells `c1` and on.
+        cells: `line`, `fault` (why the line has no cells, or null), `text` (of such a line), cells `c1` and on, the
+            columns `FACTS`, and `last_line`, the last one that is not blank.
         profile: The profile.
-        head: What is known of the file.
+        head: What the file's shape is.
 
     Raises:
         UnreadableFile: The file lacks what the profile reads.
@@ -55,14 +86,14 @@ def read_lines(cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
     columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
     blank = ibis.and_(*(plain_text(cells[cell]) == "" for cell in columns.values()))
     kept = cells.fault.notnull() | ~blank
-    kept &= cells.line <= head.last_line - profile.lines.skip_bottom
+    kept &= cells.line <= cells.last_line - profile.lines.skip_bottom
     if profile.comment:
         kept &= ~ibis.coalesce(cells.text, cells.c1).lstrip().startswith(profile.comment)
     rows = cells.filter(kept).mutate(**{cell: _without_missing(cells[cell], profile) for cell in columns.values()})
 
-    keys = {name: _key(getattr(profile, _FIELDS[name]), name, rows, columns, head) for name in _KEYS}
+    keys = {name: _key(getattr(profile, _FIELDS[name]), name, rows, columns) for name in _KEYS}
     rows = rows.mutate(**keys)
-    time, no_time = _time(rows, columns, profile, head)
+    time, no_time = _time(rows, columns, profile, head.batch_in_rows)
     reasons = [
         (rows.fault.notnull(), rows.fault),
         (no_time.notnull(), no_time),
@@ -82,7 +113,7 @@ def list_readings(lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
     Args:
         lines: As of `read_lines`.
         profile: The profile.
-        head: What is known of the file.
+        head: What the file's shape is.
     """
     good = lines.filter(lines.reason.isnull())
     return _long_readings(good, profile, head) if profile.is_long else _wide_readings(good, profile, head)
@@ -109,6 +140,7 @@ def name_tags(profile: Profile, head: Head) -> dict[str, tuple[str, str | None]]
     Raises:
         UnreadableFile: No column is one, or two are the same.
     """
+    units = dict(head.units)
     other = {*profile.time.columns, *profile.ignore}
     other |= {place.text for key in _FIELDS.values() for place in getattr(profile, key) if place.kind == "column"}
     tags: dict[str, tuple[str, str | None]] = {}
@@ -119,7 +151,7 @@ def name_tags(profile: Profile, head: Head) -> dict[str, tuple[str, str | None]]
         name = found["tag"] if found else column
         tag = profile.rename.get(column, profile.rename.get(name, name))
         pattern_unit = found.groupdict().get("unit") if found else None
-        unit = profile.units.get(tag) or profile.units.get(column) or pattern_unit or head.units.get(column)
+        unit = profile.units.get(tag) or profile.units.get(column) or pattern_unit or units.get(column)
         tags[column] = tag, unit or None
     if not tags:
         raise UnreadableFile("no column is a tag by the profile", next_step="see wide.only and wide.ignore")
@@ -150,9 +182,7 @@ def _wide_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
     tags = name_tags(profile, head)
     columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
     if filled := [columns[one] for one in tags if profile.change_only == ("*",) or one in profile.change_only]:
-        so_far = ibis.window(
-            group_by=["batch_id", "equipment_id"], order_by="line", preceding=None, following=0
-        )
+        so_far = ibis.window(group_by=["batch_id", "equipment_id"], order_by="line", preceding=None, following=0)
         good = good.mutate(**{cell: good[cell].last().over(so_far) for cell in filled})
     cells = [
         ibis.struct(
@@ -214,25 +244,14 @@ def _without_missing(cell: ir.StringValue, profile: Profile) -> ir.Value:
     return plain.isin(["", *profile.missing]).ifelse(None, plain)
 
 
-def _key(
-    places: Sequence[Place], name: str, rows: ir.Table, columns: Mapping[str, str], head: Head
-) -> ir.Value:
-    for place in places:
-        if place.kind == "column":
-            if place.text in columns:
-                return rows[columns[place.text]]
-        elif (found := place.find(head.path, head.cells)) is not None and found.strip():
-            return ibis.literal(found.strip())
-    if places and name != "site":
-        raise UnreadableFile(
-            f"its {_FIELDS[name]} stands in none of the places that the profile names",
-            next_step="look at the file's name and head, and at the profile",
-        )
-    return ibis.null("string")
+def _key(places: Sequence[Place], name: str, rows: ir.Table, columns: Mapping[str, str]) -> ir.Value:
+    own = next((columns[place.text] for place in places if place.kind == "column" and place.text in columns), None)
+    found = rows[f"found_{name}"]
+    return found if own is None else ibis.coalesce(found, rows[own])
 
 
 def _time(
-    rows: ir.Table, columns: Mapping[str, str], profile: Profile, head: Head
+    rows: ir.Table, columns: Mapping[str, str], profile: Profile, batch_in_rows: bool
 ) -> tuple[ir.Value, ir.StringValue]:
     rule = profile.time
     text = rows[_cell(rule.columns[0], columns)]
@@ -242,7 +261,7 @@ def _time(
         return read_time(text, rule.formats, rule.zone)
     number = text if profile.decimal == "." else text.replace(profile.decimal, ".")
     elapsed = read_elapsed(number, rule.unit)
-    origin, no_origin = _origin(rows, columns, profile, head)
+    origin, no_origin = _origin(rows, columns, profile, batch_in_rows)
     time = add_elapsed(origin, elapsed)
     reason = ibis.cases(
         (text.isnull(), "it has no time"),
@@ -254,26 +273,45 @@ def _time(
 
 
 def _origin(
-    rows: ir.Table, columns: Mapping[str, str], profile: Profile, head: Head
+    rows: ir.Table, columns: Mapping[str, str], profile: Profile, batch_in_rows: bool
 ) -> tuple[ir.Value, ir.StringValue]:
+    """What relative times count from, by the first place that is in files of this shape and says something."""
+    times, reasons = [], []
     for place in profile.time.origin:
-        text: ir.Value
-        if place.kind == "by_batch":
+        formats = (place.format,) if place.format else ("iso",)
+        if place.kind == "by_batch" and batch_in_rows:
             text = rows.batch_id.substitute(dict(place.values), else_=None).cast("string")
         elif place.kind == "column":
             if place.text not in columns:
                 continue
             text = rows[columns[place.text]]
-        elif (found := place.find(head.path, head.cells)) is not None:
-            text = ibis.literal(found.strip())
         else:
-            continue
-        formats = (place.format,) if place.format else ("iso",)
-        return read_time(text, formats, profile.time.zone)
-    raise UnreadableFile(
-        "what its times count from stands in none of the places that the profile names",
-        next_step="look at the file's name and head, and at time.origin in the profile",
+            text = rows.found_origin
+        time, reason = read_time(text, formats, profile.time.zone)
+        times.append(time)
+        reasons.append(text.notnull().ifelse(reason, None))
+    return ibis.coalesce(*times), ibis.coalesce(
+        *reasons, ibis.coalesce(*times).isnull().ifelse("none is known, see time.origin in the profile", None)
     )
+
+
+def _places(profile: Profile) -> dict[str, tuple[tuple[Place, ...], str]]:
+    return {
+        "found_batch_id": (profile.batch, "its batch"),
+        "found_equipment_id": (profile.equipment, "its equipment"),
+        "found_site": (profile.site, "its site"),
+        "found_origin": (profile.time.origin, "what its times count from"),
+    }
+
+
+def _first(places: Sequence[Place], path: str, columns: Collection[str], cells: Mapping[str, str]) -> Place | None:
+    """The first place that a file has; those in its rows speak for themselves."""
+    for place in places:
+        if place.kind == "by_batch" or (place.kind == "column" and place.text in columns):
+            return place
+        if place.kind != "column" and (place.find(path, cells) or "").strip():
+            return place
+    return None
 
 
 def _long_tag(rows: ir.Table, columns: Mapping[str, str], profile: Profile) -> ir.Value:

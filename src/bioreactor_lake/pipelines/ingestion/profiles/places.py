@@ -1,4 +1,4 @@
-"""Where a profile finds a fact of a file: in a column, in the path, in a cell above the table, or in the profile itself."""
+"""Where a profile finds a fact of a file: in a column, the path, a cell above the table, or in the profile itself."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class Place:
         return place
 
     def find(self, path: str, cells: Mapping[str, str]) -> str | None:
-        """The fact for a whole file, or None where this is no place of it.
+        r"""The fact for a whole file, or None where this is no place of it.
 
         Args:
             path: Path under the source's folder.
             cells: Texts of cells above the table by name.
 
-        >>> Place("path", r"seed(?P<seed>\\d+)", "PEN{seed:0>3}").find("a/pensimpy_seed7.csv", {})
+        >>> Place("path", r"seed(?P<seed>\d+)", "PEN{seed:0>3}").find("a/pensimpy_seed7.csv", {})
         'PEN007'
         """
         if self.kind == "value":
@@ -82,11 +82,14 @@ class Place:
             groups = set(re.compile(self.text).groupindex)
             fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(self.template) if name is not None]
         except (re.error, ValueError) as error:
-            raise UsageError(f"{where} is no pattern: {error}.", next_step="Use Python's regular expressions.") from error
+            raise UsageError(
+                f"{where} is no pattern: {error}.", next_step="Use Python's regular expressions."
+            ) from error
         wanted = {name for name, _ in fields} if self.template else {"found"}
         if not wanted or wanted - groups:
+            missing = " or ".join(sorted(wanted - groups)) or "group"
             raise UsageError(
-                f"{where} has the pattern {self.text!r}, which finds no {' or '.join(sorted(wanted - groups)) or 'group'}.",
+                f"{where} has the pattern {self.text!r}, which finds no {missing}.",
                 next_step="Name what it finds: (?P<found>…), or groups that `as` puts together.",
             )
 

@@ -336,7 +336,7 @@ class _Reading:
                 f"says {', '.join(unknown)}{f' under {name}' if name else ''}, which means nothing",
                 f"Use {', '.join(_KEYS[name])}.",
             )
-        return given
+        return {str(key): value for key, value in given.items()}
 
     def _refuse(self, what: str, next_step: str) -> None:
         raise UsageError(f"The profile {self._where} {what}.", kept="No landed file was read.", next_step=next_step)
