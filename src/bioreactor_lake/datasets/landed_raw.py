@@ -148,8 +148,8 @@ class LandedRaw:
         try:
             # One thread writes the rows in their order, so that the same rows are the same bytes.
             self._backend.raw_sql(
-                f"COPY (SELECT batch_id, equipment_id, site, make_timestamptz(epoch_us(ts)) AS ts, tag, {value} AS value, "
-                f"unit, quality, {', '.join(ORIGIN)} FROM ({query}) "
+                "COPY (SELECT batch_id, equipment_id, site, make_timestamptz(epoch_us(ts)) AS ts, tag, "
+                f"{value} AS value, unit, quality, {', '.join(ORIGIN)} FROM ({query}) "
                 f"ORDER BY ts, equipment_id, tag, landed_file, landed_line, {value}) "
                 f"TO {literal(str(part))} (FORMAT parquet, COMPRESSION snappy)"
             )

@@ -54,12 +54,14 @@ def read_head(location: Path, profile: Profile, limits: Limits) -> list[list[str
     wanted = lines_wanted(profile) or 1
     with open_text_bytes(location, max(limits.bytes, _HEAD)) as stream:
         start = stream.read(_HEAD)
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if profile.encoding == "utf-8" else profile.encoding)()
+    name = "utf-8-sig" if profile.encoding == "utf-8" else profile.encoding
     try:
-        text = decoder.decode(start, final=len(start) < _HEAD)
+        text = codecs.getincrementaldecoder(name)("replace").decode(start, final=len(start) < _HEAD)
     except UnicodeError as error:
         raise not_encoded(profile, error) from error
     lines = io.StringIO(text, newline="").readlines()
+    if any("\N{REPLACEMENT CHARACTER}" in line for line in lines[: profile.lines.before_rows]):
+        raise not_encoded(profile)
     if len(start) == _HEAD and len(lines) <= wanted:
         raise UnreadableFile(
             f"its first lines are longer than {_HEAD:,} bytes", next_step="check that it is text, and its line ends"
@@ -72,7 +74,7 @@ def read_head(location: Path, profile: Profile, limits: Limits) -> list[list[str
     ]
 
 
-def not_encoded(profile: Profile, error: UnicodeError) -> UnreadableFile:
+def not_encoded(profile: Profile, error: UnicodeError | None = None) -> UnreadableFile:
     """The reason of a file in another encoding."""
     where = f" at byte {error.start:,}" if isinstance(error, UnicodeDecodeError) else ""
     return UnreadableFile(

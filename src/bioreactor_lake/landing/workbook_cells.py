@@ -136,16 +136,18 @@ def _rows(location: Path, sheet: str, limits: Limits) -> Generator[Sequence[Any]
         for one in sheets:
             # What a file says of its size is not believed.
             one.reset_dimensions()
-        values = sheets[0].iter_rows(max_col=limits.columns + 1)
+        values = sheets[0].iter_rows()
         if not has_formulas:
             for row in values:
-                yield [cell.value for cell in row]
+                yield _trimmed([cell.value for cell in row])
             return
-        for row, written in zip(values, sheets[1].iter_rows(max_col=limits.columns + 1), strict=True):
-            yield [
-                _Unknown(str(said.value)) if cell.value is None and said.data_type == "f" else cell.value
-                for cell, said in zip(row, written, strict=True)
-            ]
+        for row, written in zip(values, sheets[1].iter_rows(), strict=True):
+            yield _trimmed(
+                [
+                    _Unknown(str(said.value)) if cell.value is None and said.data_type == "f" else cell.value
+                    for cell, said in zip(row, written, strict=True)
+                ]
+            )
     except (LakeError, OSError, MemoryError):
         raise
     except Exception as error:
@@ -157,6 +159,12 @@ def _rows(location: Path, sheet: str, limits: Limits) -> Generator[Sequence[Any]
     finally:
         for book in books:
             book.close()
+
+
+def _trimmed(row: list[Any]) -> list[Any]:
+    while row and row[-1] is None:
+        row.pop()
+    return row
 
 
 def _sheet(book: Any, wanted: str) -> Any:

@@ -58,9 +58,11 @@ def find_facts(
                 next_step="look at the file's name and head, and at the profile",
             )
         text = place and place.find(path, cells)
-        if place is not None and place.kind == "by_batch" and (batch := found["found_batch_id"]) is not None:
-            text = place.values.get(batch)
-        # An empty text is known to be none; null would be looked for in the rows.
+        if fact == "found_origin" and place is not None and place.kind in ("by_batch", "column"):
+            # Rows or batches that it says nothing of count from the next place.
+            text = next((one.find(path, cells) for one in places if one.find(path, cells)), None)
+            if place.kind == "by_batch" and (batch := found["found_batch_id"]) is not None:
+                text = place.values.get(batch, text)
         found[fact] = text.strip() if text else None
     return found
 
@@ -183,7 +185,10 @@ def _wide_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
     columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
     if filled := [columns[one] for one in tags if profile.change_only == ("*",) or one in profile.change_only]:
         so_far = ibis.window(group_by=["batch_id", "equipment_id"], order_by="line", preceding=None, following=0)
-        good = good.mutate(**{cell: good[cell].last().over(so_far) for cell in filled})
+        # A value and the blanks after it have as many values up to them.
+        good = good.mutate(**{f"n_{cell}": good[cell].count().over(so_far) for cell in filled})
+        kept = {cell: ibis.window(group_by=["batch_id", "equipment_id", f"n_{cell}"]) for cell in filled}
+        good = good.mutate(**{cell: good[cell].max().over(kept[cell]) for cell in filled})
     cells = [
         ibis.struct(
             {
@@ -206,7 +211,7 @@ def _long_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
     def column(name: str) -> ir.Value:
         return good[_cell(name, columns)] if name else ibis.null("string")
 
-    unit = good.tag.substitute(dict(profile.units), else_=None) if profile.units else ibis.null("string")
+    unit = _look_up(good.tag, profile.units)
     rows = good.select(
         "line", *_KEYS, "ts", "tag",
         unit=ibis.coalesce(unit, column(profile.unit)).cast("string"),
@@ -280,7 +285,7 @@ def _origin(
     for place in profile.time.origin:
         formats = (place.format,) if place.format else ("iso",)
         if place.kind == "by_batch" and batch_in_rows:
-            text = rows.batch_id.substitute(dict(place.values), else_=None).cast("string")
+            text = _look_up(rows.batch_id, place.values)
         elif place.kind == "column":
             if place.text not in columns:
                 continue
@@ -323,7 +328,13 @@ def _long_tag(rows: ir.Table, columns: Mapping[str, str], profile: Profile) -> i
         for part in parts:
             tag = part if tag is None else tag + part
     assert tag is not None
-    return tag.substitute(dict(profile.rename), else_=tag) if profile.rename else tag
+    return ibis.coalesce(_look_up(tag, profile.rename), tag) if profile.rename else tag
+
+
+def _look_up(key: ir.Value, values: Mapping[str, str]) -> ir.Value:
+    if not values:
+        return ibis.null("string")
+    return ibis.cases(*((key == name, value) for name, value in sorted(values.items())))
 
 
 def _cell(name: str, columns: Mapping[str, str]) -> str:
