@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import relation_catalog
 from bioreactor_lake.datasets.conversion import REJECTS
-from bioreactor_lake.datasets.landing_zone import FACTS, KEPT_APART, NOW
+from bioreactor_lake.datasets.landing_zone import EMPTIED, FACTS, KEPT_APART, NOW
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.incidents import Finding, without_values
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
@@ -70,6 +70,9 @@ class LandedFilesDataset(WarehouseDataset):
         backend.raw_sql(f"INSERT INTO {self._qualified} SELECT {columns} FROM {NOW} ORDER BY path")
         backend.raw_sql(f"DELETE FROM {_KEYS} WHERE path IN (SELECT path FROM {NOW})")
         backend.raw_sql(f"INSERT INTO {_KEYS} SELECT path, sha256, {kept} FROM {NOW}")
+        # The manifest knows by it that nobody has lost these files.
+        backend.raw_sql(f"CREATE TABLE IF NOT EXISTS lake_state.{EMPTIED} (path VARCHAR)")
+        backend.raw_sql(f"INSERT INTO lake_state.{EMPTIED} FROM temp.main.{EMPTIED}")
         self._comment(backend, _COLUMNS)
         relation_catalog.forget()
         (rows,) = backend.raw_sql(f"SELECT count(*) FROM {NOW}").fetchone()

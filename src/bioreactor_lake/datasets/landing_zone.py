@@ -20,7 +20,7 @@ from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.conversion import Conversion, Converted, Reader, begin
 from bioreactor_lake.datasets.expressions import schema_of
 from bioreactor_lake.datasets.json_rows import query_rows
-from bioreactor_lake.datasets.landed_raw import LandedRaw, NotOurs
+from bioreactor_lake.datasets.landed_raw import LandedRaw, NotOurs, name_raw_file
 from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.errors import LakeError, UsageError
 from bioreactor_lake.lake.runs import current_run
@@ -55,6 +55,8 @@ FACTS = {
 }
 """Columns of what was found out in a run; the last four are for the lake itself."""
 KEPT_APART = ("key", "settled", "conversion", "batches_in_raw")
+EMPTIED = "landed_emptied"
+"""Table of raw files that went because no landed file has rows for them any more, until the manifest has noticed."""
 NOW = "landed_now"
 """Temporary table of the landed files of which something is news."""
 
@@ -87,6 +89,7 @@ class LandingZone:
         self._root, self._config, self._limits = root, config, limits
         self._backend: Any = warehouse.connect(config)
         self._run = current_run()
+        self._emptied: list[str] = []
         self.files = find_files(root)
 
     def read(self, profiles: ReadProfiles, reader: Reader) -> ir.Table:
@@ -107,6 +110,8 @@ class LandingZone:
             rows = self._read(known, profiles(), reader)
         else:
             begin(self._backend)
+        emptied = query_rows(({"path": path} for path in self._emptied), {"path": "VARCHAR"})
+        self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {EMPTIED} AS {emptied}")
         self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {NOW} AS {query_rows(rows, FACTS)}")
         namespace = ops.Namespace(catalog="temp", database="main")
         return ops.DatabaseTable(NOW, schema_of(self._backend, [*FACTS.items()]), self._backend, namespace).to_expr()
@@ -225,7 +230,8 @@ class LandingZone:
         for source, batch in sorted({*gone, *came}):
             if self._run is not None:
                 self._run.landed_batches += 1
-            raw.write(source, batch, sorted(gone[source, batch]), came[source, batch])
+            if not raw.write(source, batch, sorted(gone[source, batch]), came[source, batch]):
+                self._emptied.append(name_raw_file(source, batch))
 
     def _row(
         self, one: _Landed, arrivals: Mapping[tuple[str, str], Arrival], before: dict[str, Any] | None

@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 from bioreactor_lake.datasets import compaction, holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.gate import FILES_READ
 from bioreactor_lake.datasets.inspection import FACTS
+from bioreactor_lake.datasets.landing_zone import EMPTIED
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW, define_views
 from bioreactor_lake.datasets.reads import find_inspected
 from bioreactor_lake.datasets.relations import WarehouseDataset
@@ -91,6 +92,8 @@ class ManifestDataset(WarehouseDataset):
         if not self._has_keys(backend):
             relation_catalog.forget()
         self._remember_batches(backend)
+        if relation_catalog.find(backend, "lake_state", EMPTIED) is not None:
+            backend.raw_sql(f"DELETE FROM lake_state.{EMPTIED}")
         if let_go := compaction.forget_broken(backend):
             run.notices.append("Compacted copies were let go, their originals are read again: kedro lake compact")
         if let_go or self._accepted(backend) != before or run.full_refresh:
@@ -122,8 +125,11 @@ class ManifestDataset(WarehouseDataset):
         return relation_catalog.find(backend, "lake_state", "file_keys") is not None
 
     def _guard_removals(self, backend: Any, run: Run) -> None:
+        # Those that went because their landed files say something else were not lost.
+        has_landed = relation_catalog.find(backend, "lake_state", EMPTIED) is not None
+        known = f"AND path NOT IN (SELECT path FROM lake_state.{EMPTIED})" if has_landed else ""
         accepted, gone = backend.raw_sql(
-            f"SELECT count(*), count(*) FILTER (path NOT IN (SELECT path FROM seen)) FROM {self._qualified} "
+            f"SELECT count(*), count(*) FILTER (path NOT IN (SELECT path FROM seen) {known}) FROM {self._qualified} "
             "WHERE status = 'accepted'"
         ).fetchone()
         if gone > accepted * self._max_removed_share and not run.allow_removal:
