@@ -14,6 +14,8 @@ from bioreactor_lake.postgres.embedded import EmbeddedServer
 
 # Runs of tests tell nobody of their lineage, except where that is what is tested.
 os.environ.setdefault("OPENLINEAGE_DISABLED", "true")
+# Nor do they read what somebody has landed in the project.
+os.environ.setdefault("BIOREACTOR_LAKE_LANDING", "/nonexistent/landing")
 # Nor do they leave pages of what they checked in the project.
 os.environ.setdefault("BIOREACTOR_LAKE_REPORTS", tempfile.mkdtemp(prefix="lake-reports-"))
 

@@ -50,7 +50,7 @@ def test_runs_are_added_and_never_changed(lake: Lake) -> None:
     assert "reading" in json.loads(run["parameters"])
     assert run["started_at"] < run["ended_at"] <= run["recorded_at"]
     found = nodes(lake, run)
-    assert [one["pipeline"] for one in found.values()] == ["ingestion"] * 2 + ["staging"] * 2 + ["curated"] * 3 + [
+    assert [one["pipeline"] for one in found.values()] == ["ingestion"] * 3 + ["staging"] * 2 + ["curated"] * 3 + [
         "marts"
     ] * 2
     size = sum(path.stat().st_size for path in lake.content())

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import pyarrow.parquet as pq
 
@@ -48,7 +47,10 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.backend = ibis.duckdb.connect()
+        self.backend.raw_sql("SET enable_progress_bar = false")
         self.limits = Limits()
+        self.look = True
+        self._conversions: dict[Limits, Conversion] = {}
 
     def read(self, content: str | bytes, config: Mapping[str, Any] = WIDE, path: str = "file.csv") -> Outcome:
         location = self.folder / "landed" / path
@@ -62,13 +64,17 @@ class Reader:
         work.mkdir(exist_ok=True)
         profile = Profile.from_config("mine", config)
         file = LandedFile(f"mine/{path or location.name}", location, "", location.stat().st_size, True, "", True)
-        found = Conversion(self.backend, ReadByProfile(), self.limits, work).convert(file, "0", profile)
+        conversion = self._conversions.setdefault(
+            self.limits, Conversion(self.backend, ReadByProfile(), self.limits, work)
+        )
+        found = conversion.convert(file, "0", profile)
         rows: list[dict[str, Any]] = []
         if found.location is not None:
-            rows = (
-                duckdb.sql(f"FROM read_parquet('{found.location}') ORDER BY line, tag").arrow().read_all().to_pylist()
-            )
             assert pq.ParquetFile(found.location).metadata.num_rows == found.facts["readings"]
+            if self.look:
+                table = pq.read_table(found.location)
+                rows = table.sort_by([("line", "ascending"), ("tag", "ascending")]).to_pylist()
+            found.location.unlink()
         rejects = self.backend.raw_sql(f"SELECT line, reason FROM {REJECTS} ORDER BY line").fetchall()
         if "rows_in" in found.facts:
             facts = found.facts

@@ -79,7 +79,11 @@ def test_what_did_not_change_is_not_opened_again(lake: LandedLake) -> None:
     lake.run()
     assert {Path(name).name for name in _opened if name.endswith(".csv")} == {"b.csv"}
     assert lake.raw_hashes()["mine/A.parquet"] == before[0]["mine/A.parquet"]
-    assert [one[2:] for one in lake.readings() if one[0] == "B"] == [(0, "ph", "6.9"), (5, "ph", "6.5"), (6, "state", "on")]
+    assert [one[2:] for one in lake.readings() if one[0] == "B"] == [
+        (0, "ph", "6.9"),
+        (5, "ph", "6.5"),
+        (6, "state", "on"),
+    ]
 
 
 def test_the_order_of_arrival_and_a_lost_warehouse_change_no_byte(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from tests.increments.lake import readings
 from bioreactor_lake.errors import LakeError
 
 NODES = [
-    "ingestion.inspect_raw_files", "ingestion.unite_raw_files", "staging.set_aside_rejects", "staging.stage_readings",
+    "ingestion.read_landed_files", "ingestion.inspect_raw_files", "ingestion.unite_raw_files",
+    "staging.set_aside_rejects", "staging.stage_readings",
     "curated.describe_batches", "curated.downsample_readings", "curated.summarise_tags", "marts.build_overview",
     "marts.build_timeline",
 ]  # fmt: skip

@@ -56,7 +56,9 @@ def test_assets_mirror_the_catalog(definitions: "dg.Definitions") -> None:
         key.to_user_string() for key in graph.get(dg.AssetKey(["marts", "mart_bioreactor_overview"])).parent_keys
     }
     assert parents == {"curated/dim_batch", "curated/fact_bioreactor_batch_stats"}
-    assert graph.get(dg.AssetKey(["raw", "files"])).parent_keys == {dg.AssetKey("raw_folder")}
+    assert graph.get(dg.AssetKey(["raw", "files"])).parent_keys == {
+        dg.AssetKey("raw_folder"), dg.AssetKey(["landing", "files"])
+    }  # fmt: skip
     checks = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
     assert ("curated/dim_batch", "batch_id_is_unique") in checks
 

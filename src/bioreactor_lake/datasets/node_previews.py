@@ -21,6 +21,8 @@ from kedro.pipeline.preview_contract import TextPreview
 from sqlglot import exp
 
 from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets.expressions import schema_of
+from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.manifest import ManifestDataset
 from bioreactor_lake.datasets.tracing import collect_expressions
 from bioreactor_lake.errors import LakeError, find_lake_error
@@ -34,6 +36,10 @@ _INDENT = "    "
 _INSPECTED = (
     "No SQL computes it: it is found by inspection. A raw file that is new or changed is read once, by the rules that "
     "staging reads it by, and accepted, or quarantined with the reason; what is known of the others is kept."
+)
+_LANDED = (
+    "No SQL computes it: landed files that are new or changed are read once, each by its file profile, and become raw "
+    "files, one for each batch of a source."
 )
 
 
@@ -64,6 +70,9 @@ def _tell(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline, table: Any) ->
         with warehouse.glance(table.warehouse_config):
             if isinstance(table, ManifestDataset):
                 return "\n".join([title, "", _INSPECTED, "", *_say_columns(table, table.load().schema())])
+            if isinstance(table, LandedFilesDataset):
+                columns = schema_of(warehouse.connect(table.warehouse_config), [*table.column_types.items()])
+                return "\n".join([title, "", _LANDED, "", *_say_columns(table, columns)])
             data = collect_expressions(catalog, pipeline)[table.qualified_name]
             query = spell(warehouse.connect(table.warehouse_config), data)
             comment = _lay_out([title, "", *_say_columns(table, data.schema(), _trace(data))])

@@ -12,6 +12,7 @@ from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets import MANIFEST
+from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.manifest import ManifestDataset
 from bioreactor_lake.datasets.named_batches import confirm_batches
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW
@@ -55,7 +56,9 @@ def collect_expressions(
     expressions: dict[str, ir.Table] = {}
     known: dict[str, Any] = dict(stand_ins or {})
     for node in pipeline.nodes:
-        if any(name in catalog and isinstance(catalog[name], ManifestDataset) for name in node.outputs):
+        # What is found by looking at files has no expression.
+        found_by_inspection = ManifestDataset | LandedFilesDataset
+        if any(name in catalog and isinstance(catalog[name], found_by_inspection) for name in node.outputs):
             continue
         found = node.run({name: known[name] if name in known else _load(catalog, name) for name in node.inputs})
         for name, data in found.items():

@@ -126,7 +126,7 @@ def _read_rows(stream: Any, profile: Profile, cells: CellsFile, width: int) -> N
                 f"a row of it is longer than {_BLOCK:,} bytes",
                 next_step="a quotation mark that is not closed does that: see text.quote, or the file",
             ) from error
-        if "Empty CSV" not in text:
+        if "Empty CSV" not in text and "Could not skip" not in text:
             raise UnreadableFile(f"it is no delimited text ({text.splitlines()[0]})", next_step="look at it") from error
     cells.add_faults(numbering.rest())
 

@@ -13,6 +13,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import bootstrap_project
 
+from bioreactor_lake.landing.zone import find_files
 from bioreactor_lake.quality.configuration import load_suites
 from bioreactor_lake.quality.suite import read_suites
 from bioreactor_lake.raw_store import open_store
@@ -111,7 +112,7 @@ class Project:
         return found
 
     def list_raw_files(self) -> str:
-        """A digest of the raw files as they are: another as soon as one comes, changes or goes. None is read.
+        """A digest of the raw and landed files: another as soon as one comes, changes or goes. None is read.
 
         Empty if there is none.
 
@@ -124,8 +125,10 @@ class Project:
         if "://" not in raw["path"]:
             raw["path"] = str(self.root / raw["path"])
         files = open_store(raw).find_files(entry.get("ignore", ()))  # type: ignore[arg-type]
-        listed = "\n".join(f"{file.path}\t{file.key}" for file in files)
-        return hashlib.sha256(listed.encode()).hexdigest() if files else ""
+        landed = find_files(self.root / str(self._loader["globals"]["landing"]["path"]))
+        keys = [*((file.path, file.key) for file in files), *((file.path, file.key) for file in landed)]
+        listed = "\n".join(f"{path}\t{key}" for path, key in keys)
+        return hashlib.sha256(listed.encode()).hexdigest() if listed else ""
 
     def _table(self, dataset: str) -> str:
         entry = self._catalog[dataset]

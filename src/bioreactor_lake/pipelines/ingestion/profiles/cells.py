@@ -96,8 +96,11 @@ def read_lines(cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
     keys = {name: _key(getattr(profile, _FIELDS[name]), name, rows, columns) for name in _KEYS}
     rows = rows.mutate(**keys)
     time, no_time = _time(rows, columns, profile, head.batch_in_rows)
+    several = ibis.or_(*(rows[cell].contains("\n") for cell in _used(profile, head, columns)))
     reasons = [
         (rows.fault.notnull(), rows.fault),
+        # A row that was swallowed by the one before it is not read in silence.
+        (several, "a cell of it goes over several lines: a quotation mark before it may not be closed"),
         (no_time.notnull(), no_time),
         (rows.batch_id.isnull(), "it has no batch"),
         (rows.equipment_id.isnull(), "it has no equipment"),
@@ -247,6 +250,18 @@ def _with_values(rows: ir.Table, profile: Profile) -> ir.Table:
 def _without_missing(cell: ir.StringValue, profile: Profile) -> ir.Value:
     plain = plain_text(cell)
     return plain.isin(["", *profile.missing]).ifelse(None, plain)
+
+
+def _used(profile: Profile, head: Head, columns: Mapping[str, str]) -> list[str]:
+    """The cells that anything is read of."""
+    places = (profile.batch, profile.equipment, profile.site, profile.time.origin)
+    names = {place.text for key in places for place in key if place.kind == "column"} | {*profile.time.columns}
+    if profile.is_long:
+        names |= {name for _, name, _, _ in string.Formatter().parse(profile.tag) if name}
+        names |= {profile.value, profile.unit, profile.quality}
+    else:
+        names |= {*name_tags(profile, head)}
+    return [cell for name, cell in columns.items() if name in names]
 
 
 def _key(places: Sequence[Place], name: str, rows: ir.Table, columns: Mapping[str, str]) -> ir.Value:
