@@ -1,4 +1,3 @@
-
 import pytest
 from tests.landing.reading import Reader
 

@@ -10,8 +10,9 @@ from typing import Any
 import ibis
 import pyarrow.parquet as pq
 
-from bioreactor_lake.datasets.conversion import REJECTS, Conversion, begin
-from bioreactor_lake.landing.cells import Limits
+from bioreactor_lake.datasets.conversion import Conversion
+from bioreactor_lake.datasets.landing_zone import REJECTS, make_rejects
+from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.landing.zone import LandedFile
 from bioreactor_lake.pipelines.ingestion.nodes import ReadByProfile
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
@@ -59,7 +60,7 @@ class Reader:
         return self.read_file(location, config, path)
 
     def read_file(self, location: Path, config: Mapping[str, Any], path: str | None = None) -> Outcome:
-        begin(self.backend)
+        make_rejects(self.backend)
         work = self.folder / "work"
         work.mkdir(exist_ok=True)
         profile = Profile.from_config("mine", config)

@@ -17,7 +17,7 @@ from tests.landing.landed_lake import PROJECT, LandedLake, rows
 from tests.landing.reading import WIDE, Reader
 
 from bioreactor_lake.datasets.landed_raw import name_raw_file
-from bioreactor_lake.landing.cells import Limits
+from bioreactor_lake.landing.limits import Limits
 
 T = "2025-06-01T10:00:00Z"
 MEGABYTE = 1 << 20
@@ -199,7 +199,7 @@ print(found.facts["rows_in"], found.facts["readings"], resource.getrusage(resour
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     peaks = []
-    for count in (100_000, 1_000_000):
+    for count in (50_000, 400_000):
         path = tmp_path / f"{count}.csv"
         with path.open("w") as stream:
             stream.write("time,a,b,c,d,e,f\n")
@@ -214,5 +214,5 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         rows_in, readings, peak = map(int, outcome.stdout.split())
         assert (rows_in, readings) == (count, 6 * count)
         peaks.append(peak)
-    assert peaks[1] < 600 * 1024, peaks  # kilobytes; the file is 80 MB, its readings are far more
+    assert peaks[1] < 600 * 1024, peaks  # kilobytes; the file is 30 MB, its readings are far more
     assert peaks[1] - peaks[0] < 350 * 1024, peaks

@@ -12,8 +12,10 @@ import ibis
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets.faults import first_line, raise_unless_of_a_file
+from bioreactor_lake.datasets.landing_zone import REJECTS
 from bioreactor_lake.datasets.parquet_rows import escape_glob
-from bioreactor_lake.landing.cells import Facts, Limits
+from bioreactor_lake.landing.cells import Facts
+from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.landing.text_cells import read_text
 from bioreactor_lake.landing.workbook_cells import read_workbook
 from bioreactor_lake.landing.zone import LandedFile
@@ -22,8 +24,6 @@ from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
 from bioreactor_lake.sql import literal, quote, storable
 
-REJECTS = "landed_rejects"
-"""Temporary table of the rejected lines of this run."""
 _CELLS = "cells of the landed file"
 _CELLS_SQL = quote(_CELLS)
 
@@ -52,14 +52,6 @@ class Converted:
 
     location: Path | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-def begin(backend: Any) -> None:
-    """Make room for the rejected lines of a run."""
-    backend.raw_sql(
-        f"CREATE OR REPLACE TEMP TABLE {REJECTS} "
-        "(path VARCHAR, sha256 VARCHAR, line BIGINT, reason VARCHAR, text VARCHAR)"
-    )
 
 
 class Conversion:

@@ -8,8 +8,7 @@ from typing import Any
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import relation_catalog
-from bioreactor_lake.datasets.conversion import REJECTS
-from bioreactor_lake.datasets.landing_zone import EMPTIED, FACTS, KEPT_APART, NOW
+from bioreactor_lake.datasets.landing_zone import EMPTIED, FACTS, KEPT_APART, NOW, REJECTS
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.incidents import Finding, without_values
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run

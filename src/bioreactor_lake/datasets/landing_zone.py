@@ -1,15 +1,14 @@
-"""The landing zone as a dataset: what lies in it, what is known of it, and how it becomes raw files."""
+"""The landing zone as a dataset: what lies in it, and what is known of it.
+
+How files become raw files is in `landed_reading`, which is imported where there are some: a lake without landed files
+pays next to nothing for them.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
@@ -17,18 +16,15 @@ from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
 
 from bioreactor_lake.datasets import relation_catalog, warehouse
-from bioreactor_lake.datasets.conversion import Conversion, Converted, Reader, begin
 from bioreactor_lake.datasets.expressions import schema_of
 from bioreactor_lake.datasets.json_rows import query_rows
-from bioreactor_lake.datasets.landed_raw import LandedRaw, NotOurs, name_raw_file
 from bioreactor_lake.datasets.preview import show_reason, show_rows
 from bioreactor_lake.errors import LakeError, UsageError
-from bioreactor_lake.lake.runs import current_run
-from bioreactor_lake.landing.cells import Limits
-from bioreactor_lake.landing.ledger import Arrival, Ledger
-from bioreactor_lake.landing.zone import LandedFile, arrival_of, find_files, hash_file
-from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
-from bioreactor_lake.sql import storable
+from bioreactor_lake.landing.limits import Limits
+
+if TYPE_CHECKING:
+    from bioreactor_lake.datasets.conversion import Reader
+    from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 
 FACTS = {
     "path": "VARCHAR",
@@ -60,20 +56,20 @@ EMPTIED = "landed_emptied"
 NOW = "landed_now"
 """Temporary table of the landed files of which something is news."""
 
-ReadProfiles = Callable[[], Mapping[str, Profile]]
-_Known = dict[str, dict[str, Any]]
+REJECTS = "landed_rejects"
+"""Temporary table of the rejected lines of a run."""
+
+ReadProfiles = Callable[[], "Mapping[str, Profile]"]
+Known = dict[str, dict[str, Any]]
+"""Rows of `landing.files` that count, by path."""
 
 
-@dataclass
-class _Landed:
-    """A landed file, and what is to become of it."""
-
-    file: LandedFile
-    sha256: str
-    profile: Profile | None = None
-    reason: str | None = None
-    conversion: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
+def make_rejects(backend: Any) -> None:
+    """Make room for the rejected lines of a run."""
+    backend.raw_sql(
+        f"CREATE OR REPLACE TEMP TABLE {REJECTS} "
+        "(path VARCHAR, sha256 VARCHAR, line BIGINT, reason VARCHAR, text VARCHAR)"
+    )
 
 
 class LandingZone:
@@ -88,9 +84,6 @@ class LandingZone:
     def __init__(self, root: Path, config: warehouse.WarehouseConfig, limits: Limits) -> None:
         self._root, self._config, self._limits = root, config, limits
         self._backend: Any = warehouse.connect(config)
-        self._run = current_run()
-        self._emptied: list[str] = []
-        self.files = find_files(root)
 
     def read(self, profiles: ReadProfiles, reader: Reader) -> ir.Table:
         """Make raw files of landed files. Grain: one row per landed file of which something is news.
@@ -106,190 +99,20 @@ class LandingZone:
         """
         known = self._known()
         rows: list[dict[str, Any]] = []
-        if self.files or known:
-            rows = self._read(known, profiles(), reader)
-        else:
-            begin(self._backend)
-        emptied = query_rows(({"path": path} for path in self._emptied), {"path": "VARCHAR"})
-        self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {EMPTIED} AS {emptied}")
+        emptied: list[str] = []
+        make_rejects(self._backend)
+        if known or self._root.is_dir():
+            from bioreactor_lake.datasets.landed_reading import LandedReading
+
+            reading = LandedReading(self._root, self._config, self._limits, self._backend, reader)
+            rows, emptied = reading.read(known, profiles)
+        listed = query_rows(({"path": path} for path in emptied), {"path": "VARCHAR"})
+        self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {EMPTIED} AS {listed}")
         self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {NOW} AS {query_rows(rows, FACTS)}")
         namespace = ops.Namespace(catalog="temp", database="main")
         return ops.DatabaseTable(NOW, schema_of(self._backend, [*FACTS.items()]), self._backend, namespace).to_expr()
 
-    def _read(self, known: _Known, profiles: Mapping[str, Profile], reader: Reader) -> list[dict[str, Any]]:
-        raw = LandedRaw(self._backend, self._raw_root())
-        begin(self._backend)
-        ledger = Ledger(self._root)
-        arrivals = ledger.read()
-        landed = [self._identify(file, known.get(storable(file.path))) for file in self.files]
-        new = [arrival_of(one.file, one.sha256) for one in landed if one.sha256 and _key(one) not in arrivals]
-        ledger.add(new)
-        arrivals |= {(arrival.path, arrival.sha256): arrival for arrival in new}
-        for one in landed:
-            self._choose_profile(one, profiles)
-        _set_duplicates_apart(landed, arrivals)
-
-        withdrawn = self._withdrawn(known, landed)
-        stale = [one for one in landed if self._is_stale(one, known.get(storable(one.file.path)), raw)]
-        with tempfile.TemporaryDirectory(prefix=".landing-", dir=Path(self._config["filepath"]).parent) as folder:
-            conversion = Conversion(self._backend, reader, self._limits, Path(folder))
-            converted = {
-                one.file.path: conversion.convert(one.file, one.sha256, one.profile)
-                for one in stale
-                if one.profile is not None and one.reason is None
-            }
-            self._write_raw(stale, converted, known, withdrawn, raw)
-        for one in stale:
-            if (found := converted.get(one.file.path)) is not None:
-                one.facts |= found.facts
-        return [
-            *(self._row(one, arrivals, known.get(storable(one.file.path))) for one in stale),
-            *self._gone(known, landed, withdrawn),
-        ]
-
-    def _identify(self, file: LandedFile, before: dict[str, Any] | None) -> _Landed:
-        if not file.is_regular:
-            return _Landed(file, "", reason="it is a link or no file at all: land the file itself")
-        verify = self._run is not None and self._run.verify
-        if before is not None and before["settled"] and before["key"] == file.key and before["sha256"] and not verify:
-            return _Landed(file, before["sha256"])
-        try:
-            return _Landed(file, hash_file(file.location))
-        except OSError as error:
-            return _Landed(file, "", reason=f"it cannot be read: {error.strerror}; check its permissions and the disk")
-
-    def _choose_profile(self, one: _Landed, profiles: Mapping[str, Profile]) -> None:
-        source, rest = one.file.source, one.file.path_in_source
-        fitting = [profile for profile in profiles.values() if profile.source == source and profile.fits(rest)]
-        if one.reason is None and not source:
-            one.reason = "it lies in no source's folder: kedro lake land FILE --source NAME"
-        elif one.reason is None and not fitting:
-            one.reason = f"no profile reads it: kedro lake profile {one.file.location} proposes one"
-        if one.reason is None:
-            one.profile = fitting[0]
-            facts = [
-                place.find(rest, {})
-                for key in (one.profile.batch, one.profile.equipment, one.profile.site, one.profile.time.origin)
-                for place in key
-            ]
-            one.conversion = _digest(one.sha256, one.profile.name, one.profile.digest, facts)
-        else:
-            one.conversion = _digest(one.sha256, one.reason)
-
-    def _is_stale(self, one: _Landed, before: dict[str, Any] | None, raw: LandedRaw) -> bool:
-        if before is None or before["conversion"] != one.conversion or before["sha256"] != one.sha256:
-            return True
-        if before["status"] == "missing" or (before["status"] == "quarantined" and self._run and self._run.verify):
-            return True
-        if before["status"] == "read" and not all(raw.is_there(one.file.source, id_) for id_ in before["batch_ids"]):
-            return True
-        if (before["key"], before["settled"]) != (one.file.key, one.file.settled):
-            # Touched only: what is known of it stays, under its new key.
-            one.facts |= {name: before[name] for name in FACTS if name not in ("key", "settled", "path")}
-            one.facts["known"] = True
-            return True
-        return False
-
-    def _write_raw(
-        self,
-        stale: Sequence[_Landed],
-        converted: Mapping[str, Converted],
-        known: _Known,
-        withdrawn: Sequence[dict[str, Any]],
-        raw: LandedRaw,
-    ) -> None:
-        """Write the raw files of all batches concerned, each once."""
-        gone: dict[tuple[str, str], set[str]] = defaultdict(set)
-        came: dict[tuple[str, str], list[tuple[str, str, str, Path]]] = defaultdict(list)
-        for one in stale:
-            path, source = storable(one.file.path), one.file.source
-            found, duplicate = converted.get(one.file.path), one.facts.get("status") == "duplicate"
-            batches: list[str] = []
-            if found is not None and found.location is not None:
-                batches = found.facts["batch_ids"]
-                try:
-                    for batch in batches:
-                        raw.confirm_ours(source, batch)
-                except NotOurs as error:
-                    found.location, found.facts["reason"] = None, f"{error.what}: {error.next_step}"
-            if (found is None or found.location is None) and not duplicate:
-                # What was read of it before stays: a file that cannot be read says nothing.
-                continue
-            before = known.get(path)
-            earlier = before["batches_in_raw"] if before else raw.batches_of(source, path) if source else []
-            for batch in earlier or ():
-                gone[source, batch].add(path)
-            if found is not None and found.location is not None and one.profile is not None:
-                for batch in batches:
-                    gone[source, batch].add(path)
-                    came[source, batch].append((path, one.sha256, one.profile.reader, found.location))
-            one.facts["batches_in_raw"] = batches
-        for row in withdrawn:
-            for batch in row["batches_in_raw"] or ():
-                gone[row["source"], batch].add(row["path"])
-        for source, batch in sorted({*gone, *came}):
-            if self._run is not None:
-                self._run.landed_batches += 1
-            if not raw.write(source, batch, sorted(gone[source, batch]), came[source, batch]):
-                self._emptied.append(name_raw_file(source, batch))
-
-    def _row(
-        self, one: _Landed, arrivals: Mapping[tuple[str, str], Arrival], before: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        file = {"path": storable(one.file.path), "key": one.file.key, "settled": one.file.settled}
-        if one.facts.pop("known", False):
-            return one.facts | file
-        arrival = arrivals.get(_key(one))
-        reason = one.facts.get("reason") or one.reason
-        row = {
-            "source": storable(one.file.source),
-            "sha256": one.sha256,
-            "size_bytes": one.file.size_bytes,
-            "arrived_at": arrival and datetime.fromisoformat(arrival.arrived_at),
-            "arrived_by": arrival and arrival.arrived_by,
-            "reader": one.profile and one.profile.reader,
-            "run_id": self._run.run_id if self._run else None,
-            "conversion": one.conversion,
-            "status": "read" if reason is None else "quarantined",
-        }
-        # Rows of an earlier version may still be in the raw files.
-        row["batches_in_raw"] = before["batches_in_raw"] if before is not None else None
-        return row | one.facts | {"reason": reason} | file
-
-    def _withdrawn(self, known: _Known, landed: Sequence[_Landed]) -> list[dict[str, Any]]:
-        """Files that are gone and whose rows go with them, because the run was told so."""
-        allowed = self._run is not None and self._run.allow_removal
-        paths = {storable(one.file.path) for one in landed}
-        return [row for path, row in known.items() if path not in paths] if allowed else []
-
-    def _gone(
-        self, known: _Known, landed: Sequence[_Landed], withdrawn: Sequence[dict[str, Any]]
-    ) -> Iterable[dict[str, Any]]:
-        paths = {storable(one.file.path) for one in landed}
-        removed = {row["path"] for row in withdrawn}
-        for path, row in known.items():
-            if path in removed:
-                yield row | {"status": "removed", "batches_in_raw": None, "key": None}
-            elif path not in paths and row["status"] != "missing":
-                yield row | {"status": "missing", "key": None}
-
-    def _raw_root(self) -> Path:
-        path = self._config["raw"]["path"]
-        if "://" in path:
-            raise LakeError(
-                f"There are landed files, and the raw files are in {path}: they are made in a folder only.",
-                kept="Nothing was changed.",
-                next_step="Set BIOREACTOR_LAKE_RAW to a folder, or BIOREACTOR_LAKE_LANDING to one without files.",
-            )
-        if not Path(path).is_dir():
-            raise LakeError(
-                f"The raw folder {path} is not there.",
-                kept="Every table is as it was.",
-                next_step="Mount it or make it, or set BIOREACTOR_LAKE_RAW to the folder that has the raw files.",
-            )
-        return Path(path)
-
-    def _known(self) -> _Known:
+    def _known(self) -> Known:
         """What is known of the files that were there last time, by path."""
         if relation_catalog.find(self._backend, "landing", "files") is None:
             return {}
@@ -362,6 +185,8 @@ class LandingZoneDataset(AbstractDataset[None, LandingZone]):
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first files, for Kedro-Viz, or why there are none."""
+        from bioreactor_lake.landing.zone import find_files
+
         try:
             files = find_files(self._root)[:nrows]
         except LakeError as error:
@@ -373,24 +198,3 @@ class LandingZoneDataset(AbstractDataset[None, LandingZone]):
 
     def _exists(self) -> bool:
         return self._root.is_dir()
-
-
-def _set_duplicates_apart(landed: Sequence[_Landed], arrivals: Mapping[tuple[str, str], Arrival]) -> None:
-    """Of files that would become the same rows, the one that came first is read."""
-    first: dict[str, str] = {}
-    for one in sorted(landed, key=lambda one: (arrivals[_key(one)].arrived_at if one.sha256 else "", one.file.path)):
-        if one.reason is not None:
-            continue
-        other = first.setdefault(one.conversion, one.file.path)
-        if other != one.file.path:
-            one.reason = f"it is the same file as {other}"
-            one.facts["status"] = "duplicate"
-            one.conversion = _digest(one.conversion, "duplicate")
-
-
-def _key(one: _Landed) -> tuple[str, str]:
-    return one.file.path, one.sha256
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -10,9 +10,10 @@ from typing import Any
 
 import ibis
 
-from bioreactor_lake.datasets.conversion import REJECTS, Conversion, Reader, begin
+from bioreactor_lake.datasets.conversion import Conversion, Reader
+from bioreactor_lake.datasets.landing_zone import REJECTS, make_rejects
 from bioreactor_lake.datasets.parquet_rows import escape_glob
-from bioreactor_lake.landing.cells import Limits
+from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.landing.zone import LandedFile
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.sql import literal
@@ -88,7 +89,7 @@ def preview_file(location: Path, path: str, profile: Profile, limits: Limits, re
     """
     backend = ibis.duckdb.connect()
     try:
-        begin(backend)
+        make_rejects(backend)
         backend.raw_sql("SET TimeZone = 'UTC'")
         file = LandedFile(f"{profile.source}/{path}", location, "", location.stat().st_size, True, "", True)
         with tempfile.TemporaryDirectory() as folder:

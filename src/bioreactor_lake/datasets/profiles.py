@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset
 
 from bioreactor_lake.errors import LakeError, UsageError
-from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+
+if TYPE_CHECKING:
+    from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 
 
-class ProfilesDataset(AbstractDataset[None, Callable[[], Mapping[str, Profile]]]):
+class ProfilesDataset(AbstractDataset[None, Callable[[], "Mapping[str, Profile]"]]):
     """The profiles of the project.
 
     Args:
@@ -38,6 +40,8 @@ class ProfilesDataset(AbstractDataset[None, Callable[[], Mapping[str, Profile]]]
 
     def _read(self) -> dict[str, Profile]:
         import yaml  # type: ignore[import-untyped]
+
+        from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 
         found: dict[str, Any] = {}
         for folder in self._folders:

@@ -7,30 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.pipelines.ingestion.profiles.cells import LONGEST_TEXT, Head, find_facts, name_columns
 from bioreactor_lake.pipelines.ingestion.profiles.places import locate
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a file may be at most.
-
-    Args:
-        bytes: Of text, unpacked.
-        columns: Columns.
-        batches: Batches in one file.
-    """
-
-    bytes: int = 4_000_000_000
-    columns: int = 4_000
-    batches: int = 10_000
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any] | None) -> Limits:
-        """Build the limits; what is not said is the default."""
-        return cls(**{name: int(value) for name, value in (config or {}).items()})
 
 
 @dataclass(frozen=True)

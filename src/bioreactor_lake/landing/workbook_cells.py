@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.landing.cells import CellsFile, Facts, Limits, facts_of, lines_wanted
+from bioreactor_lake.landing.cells import CellsFile, Facts, facts_of, lines_wanted
+from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ibis
 import ibis.expr.types as ir
 from ibis import _
 
-from bioreactor_lake.pipelines.ingestion.profiles.cells import list_readings, list_rejects, read_lines
-from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading import read_canonical, read_with_partition_conflicts
 from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules
 from bioreactor_lake.pipelines.staging.nodes import interpret
@@ -25,6 +23,11 @@ class RawFiles(Protocol):
         """Apply a summary to the rows of every file that changed. Grain: one row per file."""
 
 
+if TYPE_CHECKING:
+    from bioreactor_lake.pipelines.ingestion.profiles.cells import Head
+    from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+
+
 class LandedFiles(Protocol):
     """Originals that can be read by profiles."""
 
@@ -35,9 +38,24 @@ class LandedFiles(Protocol):
 class ReadByProfile:
     """The rules by which the cells of a landed file become readings."""
 
-    lines = staticmethod(read_lines)
-    readings = staticmethod(list_readings)
-    rejects = staticmethod(list_rejects)
+    # Imported where there is something to read.
+    def lines(self, cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
+        """Lines, each with what it is about or a reason."""
+        from bioreactor_lake.pipelines.ingestion.profiles.cells import read_lines
+
+        return read_lines(cells, profile, head)
+
+    def readings(self, lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
+        """Readings of lines without a reason."""
+        from bioreactor_lake.pipelines.ingestion.profiles.cells import list_readings
+
+        return list_readings(lines, profile, head)
+
+    def rejects(self, lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
+        """Lines with a reason."""
+        from bioreactor_lake.pipelines.ingestion.profiles.cells import list_rejects
+
+        return list_rejects(lines, profile, head)
 
 
 def read_landed_files(landing_zone: LandedFiles, profiles: Callable[[], Mapping[str, Profile]]) -> ir.Table:
