@@ -54,6 +54,7 @@ def test_every_command_of_the_readme(tmp_path: Path) -> None:
     (copy / "od_readings.csv").write_text(
         "timestamp,od_reading,angle,channel\n2025-02-26T10:27:40.854742Z,0.26,90,2\n2025-02-26T10:27:45Z,0.27,90,2\n"
     )
+    (copy / "pensimpy_seed1.csv").write_text(",Volume,pH\n0.2,57972.4,6.46\n0.4,57970.1,6.47\n")
     ours = ("BIOREACTOR_LAKE", "OPENLINEAGE")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DO_NOT_TRACK": "1"}

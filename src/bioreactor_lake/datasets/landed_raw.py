@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ ORIGIN = ("landed_file", "landed_sha256", "landed_line", "reader")
 _READING = "batch_id, equipment_id, site, ts, tag, value, value_text, unit, quality"
 _NOT_IN_NAMES = re.compile(rb"[^A-Za-z0-9 +.\-_()]")
 _LONGEST_NAME = 150
+_PART = re.compile(r"\.[0-9a-f]{16}\.\d+\.part")
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 
 
@@ -70,6 +71,13 @@ class LandedRaw:
                 f"the raw file {path} was not made of landed files, and is left alone",
                 next_step="move it to another folder, or give the source another name",
             )
+
+    def delete_parts(self, sources: Iterable[str]) -> None:
+        """Delete beginnings of raw files that a killed run has left."""
+        for source in filter(None, sources):
+            for path in (self._root / source).glob(".*.part"):
+                if _PART.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
 
     def batches_of(self, source: str, landed_file: str) -> list[str]:
         """The batches of which raw files have rows of a landed file, as the files themselves say."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +56,8 @@ class LandedReading:
         self._backend, self._reader = backend, reader
         self._run = current_run()
         self._emptied: list[str] = []
+        warehouse_file = Path(config["filepath"])
+        self._beside, self._prefix = warehouse_file.parent, f".{warehouse_file.name}.landing-"
 
     def read(self, known: Known, read_profiles: ReadProfiles) -> tuple[list[dict[str, Any]], list[str]]:
         """Read what is new.
@@ -73,6 +77,10 @@ class LandedReading:
             return [], []
         profiles = read_profiles()
         raw = LandedRaw(self._backend, self._raw_root())
+        # What a run that was killed has left: nobody else has this warehouse open.
+        for left in self._beside.glob(f"{glob.escape(self._prefix)}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        raw.delete_parts({file.source for file in files})
         ledger = Ledger(self._root)
         arrivals = ledger.read()
         landed = [self._identify(file, known.get(storable(file.path))) for file in files]
@@ -85,7 +93,7 @@ class LandedReading:
 
         withdrawn = self._withdrawn(known, landed)
         stale = [one for one in landed if self._is_stale(one, known.get(storable(one.file.path)), raw)]
-        with tempfile.TemporaryDirectory(prefix=".landing-", dir=Path(self._config["filepath"]).parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=self._prefix, dir=self._beside) as folder:
             conversion = Conversion(self._backend, self._reader, self._limits, Path(folder))
             converted = {
                 one.file.path: conversion.convert(one.file, one.sha256, one.profile)

@@ -58,7 +58,7 @@ class ReadByProfile:
         return list_rejects(lines, profile, head)
 
 
-def read_landed_files(landing_zone: LandedFiles, profiles: Callable[[], Mapping[str, Profile]]) -> ir.Table:
+def read_landed_files(landing_zone: LandedFiles, profiles: Callable[[], Mapping[str, Any]]) -> ir.Table:
     """What became of landed files. Grain: one row per landed file of which something is news.
 
     Args:
