@@ -11,6 +11,7 @@ from bioreactor_lake.cli.data_docs import data_docs
 from bioreactor_lake.cli.freshness import freshness
 from bioreactor_lake.cli.land import land
 from bioreactor_lake.cli.lineage import lineage
+from bioreactor_lake.cli.new import new_mart, new_source
 from bioreactor_lake.cli.plan import plan
 from bioreactor_lake.cli.postgres import postgres, psql
 from bioreactor_lake.cli.profile import profile
@@ -44,6 +45,8 @@ lake.add_command(data_docs)
 lake.add_command(freshness)
 lake.add_command(land)
 lake.add_command(lineage)
+lake.add_command(new_mart)
+lake.add_command(new_source)
 lake.add_command(plan)
 lake.add_command(postgres)
 lake.add_command(profile)

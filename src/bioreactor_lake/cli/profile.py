@@ -121,6 +121,22 @@ def _print(preview: Preview) -> None:
 
 
 def _propose(file: Path, context: Any, zone: Any) -> None:
+    text, preview = propose(file, context, zone)
+    click.echo(text, nl=False)
+    facts = preview.facts
+    said = facts.get("reason") or (
+        f"{facts['rows_read']:,} of {facts['rows_in']:,} rows read, {facts['readings']:,} readings of "
+        f"{len(preview.tags):,} tags, {facts['ts_min']} to {facts['ts_max']} UTC"
+    )
+    click.echo(f"As it stands: {_plain(str(said))}", err=True)
+
+
+def propose(file: Path, context: Any, zone: Any) -> tuple[str, Preview]:
+    """A profile for a file as YAML, and what it makes of the file.
+
+    Raises:
+        LakeError: Nothing can be made of it.
+    """
     import yaml  # type: ignore[import-untyped]
 
     from bioreactor_lake.datasets.profile_preview import preview_file
@@ -130,19 +146,11 @@ def _propose(file: Path, context: Any, zone: Any) -> None:
     from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules
 
     proposal = propose_profile(file, ReadingRules.from_parameters(context.params["reading"]))
-    click.echo(f"# Proposed from the first lines of {file.name!a}.")
-    for question in proposal.open_questions:
-        click.echo(f"# Confirm {_plain(question)}")
-    click.echo(yaml.safe_dump(dict(proposal.config), sort_keys=False, allow_unicode=True), nl=False)
-    preview = preview_file(
-        file, file.name, Profile.from_config("proposed", proposal.config), zone.limits, ReadByProfile()
-    )
-    facts = preview.facts
-    said = facts.get("reason") or (
-        f"{facts['rows_read']:,} of {facts['rows_in']:,} rows read, {facts['readings']:,} readings of "
-        f"{len(preview.tags):,} tags, {facts['ts_min']} to {facts['ts_max']} UTC"
-    )
-    click.echo(f"As it stands: {_plain(str(said))}", err=True)
+    lines = [f"# Proposed from the first lines of {file.name!a}."]
+    lines += [f"# Confirm {_plain(question)}" for question in proposal.open_questions]
+    text = "\n".join(lines) + "\n" + yaml.safe_dump(dict(proposal.config), sort_keys=False, allow_unicode=True)
+    profile = Profile.from_config("proposed", proposal.config)
+    return text, preview_file(file, file.name, profile, zone.limits, ReadByProfile())
 
 
 def _number(value: float | None) -> str:

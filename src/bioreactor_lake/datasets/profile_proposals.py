@@ -176,7 +176,7 @@ def _of_columns(
         config["long"] |= {name: meant[name] for name in ("unit", "quality") if name in meant}
     else:
         config["wide"] = {}
-        if all(re.search(r"[\[(].+[\])]\s*$", name) for name in list(columns)[1:3]) and len(columns) > 2:
+        if any(re.search(r"[\[(].+[\])]\s*$", name) for name in columns):
             config["tags"] = {"pattern": r"^(?P<tag>.*?)\s*(?:[\[(](?P<unit>[^\])]*)[\])])?\s*$"}
     return config, questions
 

@@ -79,11 +79,21 @@ def find_files(root: Path) -> list[LandedFile]:
         base = Path(folder).relative_to(root).as_posix()
         for name in [*names, *links]:
             path = name if base == "." else f"{base}/{name}"
-            if path == LEDGER or name.startswith(".") or name.endswith(_UNFINISHED):
+            if not is_landed_file(path):
                 continue
             with suppress(FileNotFoundError):
                 found.append(_found(path, Path(folder, name), now))
     return sorted(found, key=lambda file: file.path)
+
+
+def is_landed_file(path: str) -> bool:
+    """Whether a path under the landing zone is one of a landed file.
+
+    >>> is_landed_file("pensim/seed1.csv"), is_landed_file("ledger.jsonl"), is_landed_file("x/.superseded/1/a.csv")
+    (True, False, False)
+    """
+    hidden = any(part.startswith(".") for part in path.split("/"))
+    return path != LEDGER and not hidden and not path.endswith(_UNFINISHED)
 
 
 def hash_file(location: Path) -> str:

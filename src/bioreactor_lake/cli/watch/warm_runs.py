@@ -159,6 +159,7 @@ class WarmRuns:
         return {
             "raw": {**self._config["raw"]},
             "ignore": [*folder.ignore],
+            "landing": str(catalog["landing_zone"].root),
             "warehouse": self._config["filepath"],
             "watch": parameters,
             **numbers,

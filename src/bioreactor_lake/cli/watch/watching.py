@@ -19,6 +19,7 @@ from bioreactor_lake.cli.watch.settings import WatchSettings
 from bioreactor_lake.cli.watch.state import SUCCESSES, WatchState
 from bioreactor_lake.cli.watch.worker_process import WorkerProcess
 from bioreactor_lake.errors import LakeError
+from bioreactor_lake.landing.zone import is_landed_file
 from bioreactor_lake.raw_store import open_store
 
 _TICK_SECONDS = 1.0
@@ -67,10 +68,17 @@ class Watch:
         self._look_at: float = 0.0
         self._told: dict[str, None] = {}
         self._listener = self._listen(configured["raw"]["path"])
+        self._landing = Listener(
+            Path(configured["landing"]),
+            lambda paths: self._events.put((None, {"is": "landed", "paths": paths})),
+            quiet_seconds=settings.quiet_seconds,
+            longest_wait_seconds=settings.longest_wait_seconds,
+        )
 
     def go_on(self) -> None:
         """Watch until something is raised, as a signal's handler does."""
         self._listener.start()
+        self._landing.start()
         self._look()
         while True:
             now = time.monotonic()
@@ -90,6 +98,7 @@ class Watch:
     def stop(self) -> None:
         """End the worker, as a signal ends a run."""
         self._listener.stop()
+        self._landing.stop()
         if self._worker is not None:
             self._worker.stop(_STOP_SECONDS)
 
@@ -123,6 +132,11 @@ class Watch:
         what = event["is"]
         if what == "changed":
             self._hear_of(event["paths"])
+            return
+        if what == "landed":
+            # A run that takes files in writes them into the ledger; which of them are new is for the run to find out.
+            if event["paths"] is None or any(is_landed_file(path) for path in event["paths"]):
+                self._schedule.change(time.monotonic())
             return
         if who is not self._worker:
             return  # the last words of one that is gone

@@ -2,7 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from bioreactor_lake.pipelines.marts import own
 from bioreactor_lake.pipelines.marts.nodes import build_overview, build_timeline
+from bioreactor_lake.pipelines.own_nodes import find_nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -21,6 +23,7 @@ def create_pipeline() -> Pipeline:
                 "mart_bioreactor_timeline",
                 name="build_timeline",
             ),
+            *find_nodes(own),
         ],
         tags=["marts", "mart"],
     )

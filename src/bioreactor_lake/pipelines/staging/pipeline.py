@@ -2,6 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from bioreactor_lake.pipelines.own_nodes import find_nodes
+from bioreactor_lake.pipelines.staging import sources
 from bioreactor_lake.pipelines.staging.nodes import set_aside_rejects, stage_readings
 
 
@@ -16,6 +18,7 @@ def create_pipeline() -> Pipeline:
                 "rejected_readings",
                 name="set_aside_rejects",
             ),
+            *find_nodes(sources),
         ],
         tags="staging",
     )

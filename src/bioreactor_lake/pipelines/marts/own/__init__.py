@@ -1,0 +1,1 @@
+"""A module for each mart that was added, made by `kedro lake new-mart`."""
