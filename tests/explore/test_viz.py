@@ -75,8 +75,8 @@ def told(lake: Lake, text: str) -> list[str]:
     return [secret for secret in (*SECRETS.values(), lake.password) if secret in text]
 
 
-def test_the_four_layers_are_in_order(viz: Viz) -> None:
-    assert viz.get("main")["layers"] == ["raw", "staging", "curated", "marts"]
+def test_the_layers_are_in_order(viz: Viz) -> None:
+    assert viz.get("main")["layers"] == ["landing", "raw", "staging", "curated", "marts"]
 
 
 @pytest.mark.parametrize("name", SOME_COLUMNS)
@@ -154,7 +154,7 @@ def test_what_is_missing_is_said_and_no_secret_told(start_viz: Callable[..., Viz
     warehouse = lake.folder / "nowhere.duckdb"
     viz = start_viz(BIOREACTOR_LAKE_WAREHOUSE=str(warehouse), BIOREACTOR_LAKE_RAW="s3://bucket/raw", **planted(lake))
     assert "Build it with: kedro run" in viz.node("dim_batch")["preview"]["data"][0][0]
-    for name in ("inspect_raw_files", *MADE_BY.values()):
+    for name in ("read_landed_files", "inspect_raw_files", *MADE_BY.values()):
         assert "Build it with: kedro run" in viz.node(name)["preview"]["content"]
     assert "127.0.0.1:1/lake" in viz.node("mart_bioreactor_overview")["preview"]["data"][0][0]
     assert "http://127.0.0.1:1 cannot be reached" in viz.node("raw_folder")["preview"]["data"][0][0]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from official_schemas import errors_of_all
 from tests.landing.landed_lake import LONG, LandedLake, rows
 
 from bioreactor_lake.errors import LakeError, find_lake_error
@@ -39,7 +42,8 @@ def test_files_put_there_become_raw_files_with_their_origin(lake: LandedLake) ->
     (row,) = lake.files().values()
     sha256 = hashlib.sha256(original.read_bytes()).hexdigest()
     assert (row["path"], row["source"], row["sha256"]) == ("mine/R1/a.csv", "mine", sha256)
-    assert (row["status"], row["reason"], row["reader"]) == ("read", None, "mine 1")
+    assert (row["status"], row["reason"]) == ("read", None)
+    assert re.fullmatch(r"mine 1\+[0-9a-f]{8}", row["reader"])
     assert (row["rows_in"], row["rows_read"], row["rows_rejected"], row["readings"]) == (4, 3, 1, 3)
     assert (row["batch_ids"], row["run_id"]) == (["A", "B"], run.run_id)
     (entry,) = lake.ledger()
@@ -53,7 +57,7 @@ def test_files_put_there_become_raw_files_with_their_origin(lake: LandedLake) ->
     assert pq.ParquetFile(lake.raw / "mine" / "A.parquet").metadata.row_group(0).column(0).compression == "SNAPPY"
     origin = raw.select(["landed_file", "landed_sha256", "landed_line", "reader"]).to_pylist()
     assert origin == [
-        {"landed_file": "mine/R1/a.csv", "landed_sha256": sha256, "landed_line": line, "reader": "mine 1"}
+        {"landed_file": "mine/R1/a.csv", "landed_sha256": sha256, "landed_line": line, "reader": row["reader"]}
         for line in (2, 3)
     ]
     assert raw.schema.field("ts").type.tz is not None
@@ -113,7 +117,7 @@ def test_a_newer_version_takes_the_place_of_the_older_one(lake: LandedLake) -> N
     run = lake.run()
     assert len(lake.readings()) == 2
     assert "stands in none of the places" in lake.files()["mine/a.csv"]["reason"]
-    assert [finding.what for finding in run.observed["quarantine"]] == ["landing zone: mine/a.csv"]
+    assert [finding.what for finding in run.observed["quarantine"]] == ["landed file mine/a.csv"]
     lake.put("mine/a.csv", rows(("D", 0, "ph", 3)))
     assert lake.run().observed["quarantine"] == []
     assert lake.readings() == [("D", "E", 0, "ph", "3.0")]
@@ -158,7 +162,7 @@ def test_another_version_of_the_profile_reads_all_files_again(lake: LandedLake) 
     lake.run()
     assert {one[0] for one in lake.readings()} == {"all"}
     assert sorted(lake.raw_hashes()) == ["mine/all.parquet"]
-    assert lake.files()["mine/a.csv"]["reader"] == "mine 2"
+    assert lake.files()["mine/a.csv"]["reader"].startswith("mine 2+")
     lake.warehouse.unlink()  # what the raw files hold says which of them are of older profiles
     lake.profile = LONG
     lake.run()
@@ -246,3 +250,26 @@ def test_a_torn_ledger_is_gone_on_with(lake: LandedLake) -> None:
     good = [line for line in ledger.read_text().splitlines() if line.endswith("}")]
     assert len(good) == 2
     assert {path for path, row in lake.files().items() if row["status"] == "read"} == {"mine/a.csv", "mine/b.csv"}
+
+
+def test_lineage_goes_from_the_landing_zone_to_the_raw_files(lake: LandedLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", "false")
+    (lake.conf / "local").mkdir(exist_ok=True)
+    (lake.conf / "local" / "openlineage.yml").write_text(f"file: {lake.folder / 'events.jsonl'}\n")
+    lake.put("mine/a.csv", A)
+    for _ in range(2):
+        lake.run("ingestion")
+    events = [json.loads(line) for line in (lake.folder / "events.jsonl").read_text().splitlines()]
+    told = [
+        (event["eventType"], *({one["name"] for one in event[side]} for side in ("inputs", "outputs")))
+        for event in events
+        if event["job"]["name"] == "ingestion.read_landed_files"
+    ]
+    zone, raw, table = str(lake.landing), str(lake.raw), "lake.landing.files"
+    assert told == [
+        ("START", {zone}, {table}),
+        ("COMPLETE", {zone}, {table, raw}),
+        ("START", {zone}, {table}),
+        ("COMPLETE", {zone}, {table}),  # no raw file was written
+    ]
+    assert errors_of_all(events) == []

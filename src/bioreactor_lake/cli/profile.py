@@ -87,7 +87,7 @@ def _print(preview: Preview) -> None:
     facts, console = preview.facts, open_console(highlight=False)
     batches = ", ".join(facts["batch_ids"][:5]) + (" …" if len(facts["batch_ids"]) > 5 else "")
     lines = {
-        "Profile": f"{preview.profile.reader} (source {preview.profile.source})",
+        "Profile": f"{preview.profile.name} {preview.profile.version} (source {preview.profile.source})",
         "Rows": f"{facts['rows_in']:,} in, {facts['rows_read']:,} read, {facts['rows_rejected']:,} rejected",
         "Readings": f"{facts['readings']:,}",
         "Batches": batches,

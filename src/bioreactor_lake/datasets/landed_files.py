@@ -16,6 +16,13 @@ from bioreactor_lake.lake.runs import Run, WriteReport, current_run
 _COLUMNS = tuple(name for name in FACTS if name not in KEPT_APART)
 _REJECTED = "landing.rejected_lines"
 _KEYS = "lake_state.landing_keys"
+_NAMED = 10
+_NOTICES = {
+    "status = 'duplicate'": "Not read again: landed file {path}: {reason}",
+    "status = 'missing'": "Missing: landed file {path}: its rows stay until a run is told that this is meant, with "
+    "--params allow_removal=true",
+    "status = 'read' AND rows_rejected > 0": f"Rejected: {{rows:,}} lines of landed file {{path}} (see {_REJECTED})",
+}
 
 
 class LandedFilesDataset(WarehouseDataset):
@@ -79,24 +86,23 @@ class LandedFilesDataset(WarehouseDataset):
 
     def _give_notice(self, backend: Any, run: Run) -> None:
         """Say what is amiss with landed files, for as long as it is."""
-        rows = backend.raw_sql(
-            f"SELECT path, status, reason, rows_rejected FROM {self._qualified} WHERE status IN ('quarantined', "
-            "'missing', 'duplicate') OR (status = 'read' AND rows_rejected > 0) ORDER BY path"
-        ).fetchall()
-        for path, status, reason, rejected in rows:
-            if status == "quarantined":
-                run.notices.append(f"Quarantined: landed file {path}: {reason}")
-            elif status == "duplicate":
-                run.notices.append(f"Not read again: landed file {path}: {reason}")
-            elif status == "missing":
-                run.notices.append(
-                    f"Missing: landed file {path}: its rows stay until a run is told that this is meant, with "
-                    "--params allow_removal=true"
-                )
-            else:
-                run.notices.append(f"Rejected: {rejected:,} lines of landed file {path} (see {_REJECTED})")
-        run.landed_amiss = [
-            Finding(f"landing zone: {path}", without_values(reason), in_full=reason)
-            for path, status, reason, _ in rows
-            if status == "quarantined"
-        ]
+        run.notices += [f"Quarantined: {one.what}: {one.in_full}" for one in find_quarantined(backend)]
+        for condition, wording in _NOTICES.items():
+            rows = backend.raw_sql(
+                f"SELECT path, coalesce(reason, ''), coalesce(rows_rejected, 0) FROM {self._qualified} "
+                f"WHERE {condition} ORDER BY path"
+            ).fetchall()
+            said = [wording.format(path=path, reason=reason, rows=rejected) for path, reason, rejected in rows]
+            run.notices += said[:_NAMED]
+            if len(said) > _NAMED:
+                run.notices.append(f"… and {len(said) - _NAMED:,} more landed files like these, see landing.files")
+
+
+def find_quarantined(backend: Any) -> list[Finding]:
+    """The landed files that are quarantined."""
+    if relation_catalog.find(backend, "landing", "files") is None:
+        return []
+    rows = backend.raw_sql(
+        "SELECT path, reason FROM landing.files WHERE status = 'quarantined' ORDER BY path"
+    ).fetchall()
+    return [Finding(f"landed file {path}", without_values(reason), in_full=reason) for path, reason in rows]

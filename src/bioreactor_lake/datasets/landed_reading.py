@@ -221,7 +221,8 @@ class LandedReading:
 
     def _withdrawn(self, known: Known, landed: Sequence[_Landed]) -> list[dict[str, Any]]:
         """Files that are gone and whose rows go with them, because the run was told so."""
-        allowed = self._run is not None and self._run.allow_removal
+        # A landing zone that is not there at all is not mounted.
+        allowed = self._run is not None and self._run.allow_removal and self._root.is_dir()
         paths = {storable(one.file.path) for one in landed}
         return [row for path, row in known.items() if path not in paths] if allowed else []
 

@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 from bioreactor_lake.datasets import compaction, holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.gate import FILES_READ
 from bioreactor_lake.datasets.inspection import FACTS
+from bioreactor_lake.datasets.landed_files import find_quarantined
 from bioreactor_lake.datasets.landing_zone import EMPTIED
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW, define_views
 from bioreactor_lake.datasets.reads import find_inspected
@@ -182,7 +183,7 @@ class ManifestDataset(WarehouseDataset):
         ).fetchall()
         run.notices += [f"Quarantined: {path}: {reason}" for path, reason in rows]
         amiss = [Finding(path, without_values(why), in_full=why) for path, why in rows]
-        run.observe("quarantine", [*run.landed_amiss, *amiss])
+        run.observe("quarantine", [*find_quarantined(backend), *amiss])
         rejected = backend.raw_sql(
             f"SELECT path, rows_rejected FROM {self._qualified} WHERE status = 'accepted' AND rows_rejected > 0 "
             "ORDER BY path"

@@ -111,7 +111,6 @@ class Run:
         writes: What its saves did, in order.
         notices: What its user should be told at the end.
         observed: What it found amiss, by kind; a kind that it did not look for is not there.
-        landed_amiss: Landed files that are quarantined, for whoever observes files.
         landed_batches: Batches of which raw files were made of landed files, or deleted.
         unwritten: The tables that it was about to write when it failed.
         batches: The batches that are written again, and no others; empty for all that are out of date.
@@ -141,7 +140,6 @@ class Run:
     writes: list[WriteReport] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     observed: dict[Kind, list[Finding]] = field(default_factory=dict)
-    landed_amiss: list[Finding] = field(default_factory=list)
     landed_batches: int = 0
     unwritten: list[str] = field(default_factory=list)
     batches: tuple[str, ...] = ()

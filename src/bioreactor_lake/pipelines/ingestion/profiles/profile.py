@@ -155,8 +155,8 @@ class Profile:
 
     @property
     def reader(self) -> str:
-        """Name and version of the reader, as they stand beside what it made."""
-        return f"{self.name} {self.version}"
+        """Name and version of the reader, as they stand beside what it made: also of a change that nobody counted."""
+        return f"{self.name} {self.version}+{self.digest[:8]}"
 
     def fits(self, path: str) -> bool:
         """Whether it reads a file of its source, by the path under the source's folder."""
