@@ -36,7 +36,8 @@ def write(lake: Lake, number: int, largest: float = 1.5) -> None:
         connection.execute(
             f"COPY (SELECT 'B-{number:04}' AS batch_id, 'R-{number % 7}' AS equipment_id, "
             "['ph', 'do', 'temperature', 'pressure', 'weight'][i % 5 + 1] AS tag, "
-            f"time_bucket(INTERVAL 5 MINUTES, now()::TIMESTAMP) - INTERVAL {number} HOURS + i * INTERVAL 5 SECONDS AS ts, "
+            f"time_bucket(INTERVAL 5 MINUTES, now()::TIMESTAMP) - INTERVAL {number} HOURS "
+            "+ i * INTERVAL 5 SECONDS AS ts, "
             f"0.5 + i % 100 / 100 * {largest - 0.5} AS value FROM range({READINGS}) AS t(i)) "
             f"TO '{lake.raw}/B-{number:04}.parquet' (FORMAT parquet)"
         )
