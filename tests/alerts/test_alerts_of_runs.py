@@ -168,6 +168,19 @@ def test_layers_that_are_older_than_they_may_be(lake: Lake, webhook: Webhook) ->
 
 
 @pytest.mark.slow
+def test_a_scheduled_run_that_is_not_done_by_its_deadline(lake: Lake, webhook: Webhook) -> None:
+    known = {"BIOREACTOR_LAKE_ALERTS": webhook.url}
+    times = ("--start", "00:00", "--deadline", "00:01", "--zone", "UTC")
+    assert run(lake, "--pipeline", "ingestion", **known)[0] == 0
+    for _ in range(2):
+        assert lake.run_command("lake", "freshness", *times, **known).returncode == 6
+    assert run(lake, **known)[0] == 0
+    assert lake.run_command("lake", "freshness", *times, **known).returncode == 0
+    assert without_prefix(webhook.subjects) == ["late: the scheduled run", "recovered: late: the scheduled run"]
+    assert "marts: no run has brought it up to date" in webhook.got[0]["message"]
+
+
+@pytest.mark.slow
 def test_a_warehouse_that_cannot_be_opened_is_told(lake: Lake, webhook: Webhook) -> None:
     known = {"BIOREACTOR_LAKE_ALERTS": webhook.url}
     lake.warehouse.parent.mkdir()
