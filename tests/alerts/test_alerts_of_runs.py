@@ -121,6 +121,7 @@ def test_a_late_run_is_told_where_that_is_wanted(lake: Lake, webhook: Webhook, t
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_sends_a_test_to_each_channel(lake: Lake, webhook: Webhook, mail: MailServer) -> None:
     wrong = mail.url.replace(PASSWORD, "planted-other-password")
     outcome = lake.run_command("lake", "alerts", "test", BIOREACTOR_LAKE_ALERTS=f"{webhook.url} {mail.url} {wrong}")
