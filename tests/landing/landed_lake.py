@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import duckdb
 import yaml
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from tests.commands import run_kedro
 
 from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.lake.runs import Run, running
@@ -98,14 +98,7 @@ class LandedLake:
 
     def command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """`kedro …`, in a process of its own, with the project's configuration."""
-        return subprocess.run(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=PROJECT,
-            env=os.environ | self.environment | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_kedro(arguments, os.environ | self.environment | variables)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(self.warehouse, read_only=True) as connection:

@@ -145,6 +145,7 @@ TRICKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_batches_called_like_paths_stay_in_their_folder(tmp_path: Path) -> None:
     lake = LandedLake(tmp_path / "lake")
     quoted = ['"{}"'.format(name.replace('"', '""')) for name in TRICKS]
@@ -170,6 +171,7 @@ def test_a_name_never_leaves_its_folder(name: str) -> None:
     assert len(path.name) < 200
 
 
+@pytest.mark.slow
 def test_a_link_in_the_raw_folder_leads_nowhere(tmp_path: Path) -> None:
     lake = LandedLake(tmp_path / "lake")
     outside = tmp_path / "outside"

@@ -63,6 +63,7 @@ def test_files_put_there_become_raw_files_with_their_origin(lake: LandedLake) ->
     assert raw.schema.field("ts").type.tz is not None
 
 
+@pytest.mark.slow
 def test_what_did_not_change_is_not_opened_again(lake: LandedLake) -> None:
     a = lake.put("mine/a.csv", A)
     os.utime(a, (1e9, 1e9))
@@ -90,6 +91,7 @@ def test_what_did_not_change_is_not_opened_again(lake: LandedLake) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_order_of_arrival_and_a_lost_warehouse_change_no_byte(tmp_path: Path) -> None:
     together, apart = LandedLake(tmp_path / "together"), LandedLake(tmp_path / "apart")
     for name, content in (("a", A), ("b", B), ("c", rows(("C", 1, "ph", 1)))):
@@ -105,6 +107,7 @@ def test_the_order_of_arrival_and_a_lost_warehouse_change_no_byte(tmp_path: Path
     assert len(apart.ledger()) == 3
 
 
+@pytest.mark.slow
 def test_a_newer_version_takes_the_place_of_the_older_one(lake: LandedLake) -> None:
     lake.put("mine/a.csv", A)
     lake.run()
@@ -123,6 +126,7 @@ def test_a_newer_version_takes_the_place_of_the_older_one(lake: LandedLake) -> N
     assert lake.readings() == [("D", "E", 0, "ph", "3.0")]
 
 
+@pytest.mark.slow
 def test_a_landed_file_that_is_gone_keeps_its_rows_until_that_is_meant(lake: LandedLake) -> None:
     lake.put("mine/a.csv", A)
     b = lake.put("mine/b.csv", B)
@@ -140,6 +144,7 @@ def test_a_landed_file_that_is_gone_keeps_its_rows_until_that_is_meant(lake: Lan
     assert lake.files()["mine/b.csv"]["status"] == "read"
 
 
+@pytest.mark.slow
 def test_the_same_file_under_two_names_is_read_once(lake: LandedLake) -> None:
     first = lake.put("mine/a.csv", A)
     lake.run()
@@ -154,13 +159,16 @@ def test_the_same_file_under_two_names_is_read_once(lake: LandedLake) -> None:
     assert len(lake.readings()) == 6
 
 
+@pytest.mark.slow
 def test_another_version_of_the_profile_reads_all_files_again(lake: LandedLake) -> None:
-    lake.put("mine/a.csv", A)
+    lake.put("mine/a.csv", A + "2025-06-01T10:02:00Z,,ph,7\n")
     lake.put("mine/b.csv", "time;x\n")
     lake.run()
+    assert lake.query("SELECT count(*) FROM landing.rejected_lines") == [(1,)]
     lake.profile = {**LONG, "version": 2, "batch": {"value": "all"}, "tags": {"rename": {"ph": "pH"}}}
     lake.run()
     assert {one[0] for one in lake.readings()} == {"all"}
+    assert lake.query("SELECT count(*) FROM landing.rejected_lines") == [(0,)]
     assert sorted(lake.raw_hashes()) == ["mine/all.parquet"]
     assert lake.files()["mine/a.csv"]["reader"].startswith("mine 2+")
     lake.warehouse.unlink()  # what the raw files hold says which of them are of older profiles
@@ -187,6 +195,7 @@ def test_what_no_profile_reads_is_quarantined_with_its_reason(lake: LandedLake) 
     assert len(lake.readings()) == 3
 
 
+@pytest.mark.slow
 def test_a_raw_file_that_is_missing_is_made_again_and_one_of_others_is_left_alone(lake: LandedLake) -> None:
     lake.put("mine/a.csv", A)
     theirs = lake.raw / "mine" / "B.parquet"
@@ -204,6 +213,7 @@ def test_a_raw_file_that_is_missing_is_made_again_and_one_of_others_is_left_alon
     assert len(lake.readings()) == 4
 
 
+@pytest.mark.slow
 def test_without_a_raw_folder_nothing_is_made(lake: LandedLake) -> None:
     lake.put("mine/a.csv", A)
     lake.raw.rmdir()
@@ -213,6 +223,7 @@ def test_without_a_raw_folder_nothing_is_made(lake: LandedLake) -> None:
     assert not lake.raw.exists()
 
 
+@pytest.mark.slow
 def test_landing_keeps_originals_and_tells_of_them_once(lake: LandedLake, tmp_path: Path) -> None:
     folder = tmp_path / "exports"
     (folder / "R7").mkdir(parents=True)
@@ -240,6 +251,7 @@ def test_landing_keeps_originals_and_tells_of_them_once(lake: LandedLake, tmp_pa
     assert row["arrived_by"] == lake.ledger()[1]["arrived_by"]
 
 
+@pytest.mark.slow
 def test_a_torn_ledger_is_gone_on_with(lake: LandedLake) -> None:
     lake.put("mine/a.csv", A)
     lake.run()
@@ -252,6 +264,7 @@ def test_a_torn_ledger_is_gone_on_with(lake: LandedLake) -> None:
     assert {path for path, row in lake.files().items() if row["status"] == "read"} == {"mine/a.csv", "mine/b.csv"}
 
 
+@pytest.mark.slow
 def test_lineage_goes_from_the_landing_zone_to_the_raw_files(lake: LandedLake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENLINEAGE_DISABLED", "false")
     (lake.conf / "local").mkdir(exist_ok=True)

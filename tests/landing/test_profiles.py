@@ -148,6 +148,7 @@ def test_numbers_and_texts(reader: Reader) -> None:
     assert [value if text is None else text for _, _, value, text in found.values] == list(cells.values())
 
 
+@pytest.mark.slow
 def test_line_numbers_are_those_of_the_file(reader: Reader) -> None:
     """Long files, quoted line breaks, rows of other lengths and blank lines, against a count made while writing."""
     chance, lines, expected, rejected, number = random.Random(5), ["time,x,note"], {}, {}, 1

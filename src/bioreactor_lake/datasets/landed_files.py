@@ -12,6 +12,7 @@ from bioreactor_lake.datasets.landing_zone import EMPTIED, FACTS, KEPT_APART, NO
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.incidents import Finding, without_values
 from bioreactor_lake.lake.runs import Run, WriteReport, current_run
+from bioreactor_lake.sql import literal
 
 _COLUMNS = tuple(name for name in FACTS if name not in KEPT_APART)
 _REJECTED = "landing.rejected_lines"
@@ -61,12 +62,16 @@ class LandedFilesDataset(WarehouseDataset):
 
     def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         columns, kept = ", ".join(_COLUMNS), ", ".join(KEPT_APART)
+        run = current_run()
+        this_run = "NULL" if run is None else literal(run.run_id)
         backend.raw_sql("CREATE SCHEMA IF NOT EXISTS lake_state")
         backend.raw_sql(f"CREATE TABLE IF NOT EXISTS {self._qualified} AS SELECT {columns} FROM {NOW} LIMIT 0")
         backend.raw_sql(f"CREATE TABLE IF NOT EXISTS {_KEYS} AS SELECT path, sha256, {kept} FROM {NOW} LIMIT 0")
         backend.raw_sql(f"CREATE TABLE IF NOT EXISTS {_REJECTED} AS SELECT * FROM {REJECTS} LIMIT 0")
         same = f"(path, sha256) IN (SELECT (path, sha256) FROM {NOW})"
-        backend.raw_sql(f"DELETE FROM {_REJECTED} WHERE (path, sha256) IN (SELECT (path, sha256) FROM {REJECTS})")
+        # Of what was read in this run; of others only the times are news.
+        read = f"SELECT (path, sha256) FROM {NOW} WHERE run_id IS NOT DISTINCT FROM {this_run}"
+        backend.raw_sql(f"DELETE FROM {_REJECTED} WHERE (path, sha256) IN ({read})")
         backend.raw_sql(f"INSERT INTO {_REJECTED} FROM {REJECTS} ORDER BY path, line")
         backend.raw_sql(f"DELETE FROM {self._qualified} WHERE {same}")
         backend.raw_sql(

@@ -98,7 +98,7 @@ class LandedReading:
             converted = {
                 one.file.path: conversion.convert(one.file, one.sha256, one.profile)
                 for one in stale
-                if one.profile is not None and one.reason is None
+                if one.profile is not None and one.reason is None and "known" not in one.facts
             }
             self._write_raw(stale, converted, known, withdrawn, raw)
         for one in stale:
