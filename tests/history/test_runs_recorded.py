@@ -181,7 +181,7 @@ def test_a_run_that_waits_is_no_killed_one(lake: Lake) -> None:
     lake.run()
     with held(lake):
         process = start(lake)
-        wait_until(lake, '"node": "inspect_raw_files"')
+        wait_until(lake, '"node": "read_landed_files"')
         with pytest.raises(Exception, match="stayed locked"):
             lake.run(run={"lock_timeout_seconds": 0.1})
         assert len(waiting(lake)) == 2
