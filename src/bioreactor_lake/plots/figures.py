@@ -1,0 +1,66 @@
+"""Figures as plain data, made without Plotly: `plotly.graph_objects.Figure(figure)` shows one, and Kedro-Viz does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+"""Okabe and Ito's colours, which can be told apart with any kind of colour vision; brown for yellow, which fades."""
+
+SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "triangle-down", "star")
+"""One for each colour, so that no two lines differ by colour alone."""
+
+Points = tuple[Sequence[float], Sequence[float | None]]
+"""Where a line is, and its values there; it is interrupted where one is None."""
+
+_FEW = 60
+_GAP = 0.06
+_GRID = "rgba(128, 128, 128, 0.25)"
+
+
+def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title: str) -> dict[str, Any]:
+    """Lines in panels one above the other, over one axis.
+
+    Args:
+        title: What is drawn: the batch, and when it began, with the zone.
+        panels: The title of each vertical axis, with the unit, and its lines by name. Lines of few points show them.
+        x_title: The title of the horizontal axis, with its unit.
+    """
+    height = (1 - _GAP * (len(panels) - 1)) / max(len(panels), 1)
+    axis = {"showgrid": True, "gridcolor": _GRID, "zeroline": False, "automargin": True}
+    layout: dict[str, Any] = {
+        "title": {"text": title},
+        "xaxis": {**axis, "title": {"text": x_title}, "anchor": f"y{len(panels)}" if len(panels) > 1 else "y"},
+        "hovermode": "x unified",
+        "height": 160 * len(panels) + 140,
+    }
+    data: list[dict[str, Any]] = []
+    for number, (y_title, lines) in enumerate(panels.items()):
+        name = "y" if number == 0 else f"y{number + 1}"
+        top = 1 - number * (height + _GAP)
+        domain = [max(top - height, 0), top]
+        layout[name.replace("y", "yaxis")] = {**axis, "title": {"text": y_title}, "domain": domain}
+        for line, (x, y) in lines.items():
+            style = len(data) % len(COLOURS)
+            data.append(
+                {
+                    "type": "scatter",
+                    "name": line,
+                    "x": list(x),
+                    "y": list(y),
+                    "xaxis": "x",
+                    "yaxis": name,
+                    "mode": "lines+markers" if len(x) <= _FEW else "lines",
+                    "line": {"color": COLOURS[style], "width": 1.5},
+                    "marker": {"color": COLOURS[style], "symbol": SYMBOLS[style], "size": 6},
+                }
+            )
+    return {"data": data, "layout": layout}
+
+
+def draw_note(text: str) -> dict[str, Any]:
+    """An empty figure that says why it is empty."""
+    note = {"text": text, "xref": "paper", "yref": "paper", "x": 0, "y": 1, "showarrow": False, "align": "left"}
+    hidden = {"visible": False}
+    return {"data": [], "layout": {"annotations": [note], "xaxis": hidden, "yaxis": hidden}}
