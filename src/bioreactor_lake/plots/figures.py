@@ -15,8 +15,10 @@ Points = tuple[Sequence[float], Sequence[float | None]]
 """Where a line is, and its values there; it is interrupted where one is None."""
 
 _FEW = 60
-_GAP = 0.06
+_GAP = 0.12
 _GRID = "rgba(128, 128, 128, 0.25)"
+# Legible on white and on black, since Kedro-Viz has both.
+_TEXT = "#808080"
 
 
 def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title: str) -> dict[str, Any]:
@@ -24,7 +26,8 @@ def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title:
 
     Args:
         title: What is drawn: the batch, and when it began, with the zone.
-        panels: The title of each vertical axis, with the unit, and its lines by name. Lines of few points show them.
+        panels: The title of each, which says what its vertical axis is and the unit, and its lines by name. Lines of
+            few points show them.
         x_title: The title of the horizontal axis, with its unit.
     """
     height = (1 - _GAP * (len(panels) - 1)) / max(len(panels), 1)
@@ -36,11 +39,14 @@ def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title:
         "height": 160 * len(panels) + 140,
     }
     data: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
     for number, (y_title, lines) in enumerate(panels.items()):
         name = "y" if number == 0 else f"y{number + 1}"
         top = 1 - number * (height + _GAP)
         domain = [max(top - height, 0), top]
-        layout[name.replace("y", "yaxis")] = {**axis, "title": {"text": y_title}, "domain": domain}
+        layout[name.replace("y", "yaxis")] = {**axis, "domain": domain, "nticks": 4, "tickfont": {"size": 10}}
+        place = {"x": 0, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+        notes.append({**place, "text": y_title, "showarrow": False, "font": {"size": 11, "color": _TEXT}})
         for line, (x, y) in lines.items():
             style = len(data) % len(COLOURS)
             data.append(
@@ -56,11 +62,20 @@ def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title:
                     "marker": {"color": COLOURS[style], "symbol": SYMBOLS[style], "size": 6},
                 }
             )
-    return {"data": data, "layout": layout}
+    return {"data": data, "layout": {**layout, "annotations": notes}}
 
 
 def draw_note(text: str) -> dict[str, Any]:
     """An empty figure that says why it is empty."""
-    note = {"text": text, "xref": "paper", "yref": "paper", "x": 0, "y": 1, "showarrow": False, "align": "left"}
+    note: dict[str, Any] = {
+        "text": text,
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "y": 1,
+        "showarrow": False,
+        "align": "left",
+    }
+    note["font"] = {"size": 12, "color": _TEXT}
     hidden = {"visible": False}
     return {"data": [], "layout": {"annotations": [note], "xaxis": hidden, "yaxis": hidden}}
