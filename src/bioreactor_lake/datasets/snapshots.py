@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 _HEADERS = 3 * 4096
 _PORTION = 64 * 1024 * 1024
 _PAUSE = 0.2
+_SLOW = 5
 _SPILL_DAYS = 7
 
 
@@ -116,7 +117,7 @@ def take(path: Path, patience: float, connect: Callable[[Path], Any]) -> Snapsho
             copy.parent.mkdir()
             headers = _copy(path, copy)
             if headers is not None and (backend := _open(copy, connect)) is not None:
-                if (seconds := time.monotonic() - started) > 1:
+                if (seconds := time.monotonic() - started) > _SLOW:
                     logger.info("Copied %s in %.1f s, to read it while others write it", path, seconds)
                 return Snapshot(backend, headers, datetime.now(UTC))
         except FileNotFoundError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
@@ -15,13 +15,15 @@ Points = tuple[Sequence[float], Sequence[float | None]]
 """Where a line is, and its values there; it is interrupted where one is None."""
 
 _FEW = 60
-_GAP = 0.12
+_GAPS = 0.36
 _GRID = "rgba(128, 128, 128, 0.25)"
 # Legible on white and on black, since Kedro-Viz has both.
 _TEXT = "#808080"
 
 
-def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title: str) -> dict[str, Any]:
+def draw_panels(
+    title: str, panels: Mapping[str, Mapping[str, Points]], x_title: str, steps: Collection[str] = ()
+) -> dict[str, Any]:
     """Lines in panels one above the other, over one axis.
 
     Args:
@@ -29,8 +31,10 @@ def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title:
         panels: The title of each, which says what its vertical axis is and the unit, and its lines by name. Lines of
             few points show them.
         x_title: The title of the horizontal axis, with its unit.
+        steps: The names of lines that keep a value until the next one.
     """
-    height = (1 - _GAP * (len(panels) - 1)) / max(len(panels), 1)
+    gap = _GAPS / max(len(panels), 1)
+    height = (1 - gap * (len(panels) - 1)) / max(len(panels), 1)
     axis = {"showgrid": True, "gridcolor": _GRID, "zeroline": False, "automargin": True}
     layout: dict[str, Any] = {
         "title": {"text": title},
@@ -42,7 +46,7 @@ def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title:
     notes: list[dict[str, Any]] = []
     for number, (y_title, lines) in enumerate(panels.items()):
         name = "y" if number == 0 else f"y{number + 1}"
-        top = 1 - number * (height + _GAP)
+        top = 1 - number * (height + gap)
         domain = [max(top - height, 0), top]
         layout[name.replace("y", "yaxis")] = {**axis, "domain": domain, "nticks": 4, "tickfont": {"size": 10}}
         place = {"x": 0, "y": top, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
@@ -58,7 +62,7 @@ def draw_panels(title: str, panels: Mapping[str, Mapping[str, Points]], x_title:
                     "xaxis": "x",
                     "yaxis": name,
                     "mode": "lines+markers" if len(x) <= _FEW else "lines",
-                    "line": {"color": COLOURS[style], "width": 1.5},
+                    "line": {"color": COLOURS[style], "width": 1.5, "shape": "hv" if line in steps else "linear"},
                     "marker": {"color": COLOURS[style], "symbol": SYMBOLS[style], "size": 6},
                 }
             )
