@@ -133,7 +133,8 @@ def take(path: Path, patience: float, connect: Callable[[Path], Any]) -> Snapsho
                 copy.parent.rmdir()
         if time.monotonic() - started > patience:
             raise LockedError(
-                f"{path} was written all the time for {patience:g} s.", next_step="Look again when the run is done."
+                f"{path} could not be copied whole for {patience:g} s: it is written all the time, or it is damaged.",
+                next_step="Look again when the run is done.",
             )
         time.sleep(_PAUSE)
 
