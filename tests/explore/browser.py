@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +40,8 @@ class Browser:
         port = _wait_for(lambda: (profile / "DevToolsActivePort").read_text().splitlines()[0], OSError, IndexError)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=30) as answer:
             pages = [page for page in json.load(answer) if page["type"] == "page"]
-        self._socket = connect(pages[0]["webSocketDebuggerUrl"], max_size=None)
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(connect(pages[0]["webSocketDebuggerUrl"], max_size=None))
         self._ids = itertools.count(1)
         self.requested: list[str] = []
         self.complaints: list[str] = []
@@ -48,7 +49,7 @@ class Browser:
             self._ask(f"{domain}.enable")
 
     def close(self) -> None:
-        self._socket.close()
+        self._open.close()
         self._process.terminate()
         self._process.wait(30)
 

@@ -75,14 +75,14 @@ def _index(dictionary: Dictionary, places: dict[str, str]) -> str:
         "",
         _ABOUT,
         "",
-        "| table | kind | one row is | columns | checks |",
-        "|---|---|---|---|---|",
+        "| table | kind | columns | checks |",
+        "|---|---|---|---|",
     ]
     for entry in (*dictionary.entries, *dictionary.records):
         place = f"{places.get(entry.name, RECORDS)}#{_anchor(entry.name)}"
         checks = f"{len(entry.expectations)}" if entry.expectations else ""
         lines.append(
-            f"| [{entry.name}]({place}) | {entry.kind} | {_cell(entry.description)} | {len(entry.columns)} | {checks} |"
+            f"| [{entry.name}]({place})<br>{_cell(entry.description)} | {entry.kind} | {len(entry.columns)} | {checks} |"
         )
     lines += [
         "",
@@ -125,7 +125,7 @@ def _table(entry: Entry, places: dict[str, str], page: str, level: int) -> Itera
         yield f"Which rows there are is decided by {_decisions(decided, link)}."
     if entry.expectations:
         yield ""
-        yield f"{heading}# What is checked of {entry.name}" + (f" {{ #{_anchor(entry.name)}-checks }}" if page else "")
+        yield f"{heading}# Checks" + (f" {{ #{_anchor(entry.name)}-checks }}" if page else "")
         yield ""
         yield "| check | of | expects | failing it |"
         yield "|---|---|---|---|"
