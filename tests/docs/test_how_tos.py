@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -24,11 +27,15 @@ ELSEWHERE = ("kedro viz ", "jupyter lab", "python -m http.server", "mkdocs build
 
 
 def blocks(page: str) -> list[str]:
-    return [line.strip() for line in re.findall(r"(?<=\n) {4}(\S.*)\n", page)]
+    return [line.strip() for line in re.findall(r"(?<=\n) {4}(\S.*)\n", unfenced(page))]
 
 
 def spans(page: str) -> list[str]:
-    return re.findall(r"`(kedro lake [^`]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL))
+    return re.findall(r"`(kedro lake [^`]+)`", unfenced(page))
+
+
+def unfenced(page: str) -> str:
+    return re.sub(r"```.*?```", "", page, flags=re.DOTALL)
 
 
 def fenced(page: str, language: str) -> str:
@@ -59,11 +66,11 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    folder = tmp_path_factory.mktemp("how-to")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # as root the server runs as another user, who must be able to enter
-    return Project(folder / "project")
+def project() -> Iterator[Project]:
+    folder = Path(tempfile.mkdtemp(prefix="lake-how-to-"))
+    folder.chmod(0o755)  # as root the server runs as another user, who must be able to enter
+    yield Project(folder / "project")
+    shutil.rmtree(folder)
 
 
 def test_every_command_of_the_how_tos(project: Project) -> None:
@@ -77,7 +84,6 @@ def test_every_command_of_the_how_tos(project: Project) -> None:
     wanted.remove("kedro lake roles apply")
     answers = {command: project.run(command) for command in wanted}
     assert "B-0006" in next(answer for command, answer in answers.items() if "'titer'" in command)
-    assert "100" in json.dumps(answers) or suite.exists()
     assert (project.folder / "data/reports/first_look.html").stat().st_size > 100_000
     assert (project.folder / "data/reports/dictionary/marts.md").exists()
 
