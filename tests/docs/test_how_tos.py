@@ -23,7 +23,9 @@ from bioreactor_lake.postgres.embedded import EmbeddedServer
 pytestmark = pytest.mark.slow
 PAGES = {path.name: path.read_text() for path in sorted(PROJECT.glob("docs/how-to/*.md"))}
 # Started and looked at by other tests.
-ELSEWHERE = ("kedro viz ", "jupyter lab", "python -m http.server", "mkdocs build")
+ELSEWHERE = (
+    "kedro viz ", "jupyter lab", "python -m http.server", "mkdocs build", "kedro lake dictionary --format json",
+)  # fmt: skip
 
 
 def blocks(page: str) -> list[str]:
