@@ -16,6 +16,7 @@ import yaml
 from tests.explore.browser import CHROMIUM, Browser, served
 
 PROJECT = Path(__file__).parents[2]
+SECRET = "hunter2-of-the-pages"
 pytestmark = pytest.mark.slow
 
 
@@ -49,6 +50,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "NO_MKDOCS_2_WARNING": "1",
         "BIOREACTOR_LAKE_RAW": str(folder.parent / "raw"),
         "BIOREACTOR_LAKE_WAREHOUSE": str(folder.parent / "nowhere" / "bioreactor.duckdb"),
+        "BIOREACTOR_LAKE_POSTGRES_URL": f"postgresql://lake:{SECRET}@127.0.0.1:1/lake",
+        "BIOREACTOR_LAKE_RAW_SECRET": SECRET,
         "PYTHONPATH": str(PROJECT / "src"),
     }
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
@@ -67,6 +70,10 @@ def test_every_page_is_there(site: Path, pages: dict[Path, Page]) -> None:
     dictionary = {"index", "raw", "staging", "curated", "marts", "records", "tags"}
     made = {Path("dictionary", f"{name}.html") for name in dictionary}
     assert {path.relative_to(site) for path in pages} == written | made
+
+
+def test_no_secret_is_told(site: Path) -> None:
+    assert not [path for path in site.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
 def test_no_link_leads_nowhere(site: Path, pages: dict[Path, Page]) -> None:

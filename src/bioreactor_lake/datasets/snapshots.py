@@ -28,6 +28,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -160,18 +161,27 @@ def _sweep(path: Path) -> None:
 def _copy(path: Path, copy: Path) -> bytes | None:
     """Copy the file; the headers that the copy begins with, or None where they changed meanwhile."""
     with path.open("rb", buffering=0) as source, copy.open("xb", buffering=0) as target:
-        before = os.pread(source.fileno(), _HEADERS, 0)
+        before = _read_headers(source)
         done, size = 0, os.fstat(source.fileno()).st_size
-        while done < size and (portion := _copy_portion(source.fileno(), target.fileno(), done, size - done)):
+        while done < size and (portion := _copy_portion(source, target, done, min(size - done, _PORTION))):
             done += portion
-        return before if os.pread(source.fileno(), _HEADERS, 0) == before and len(before) == _HEADERS else None
+        return before if _read_headers(source) == before and len(before) == _HEADERS else None
 
 
-def _copy_portion(source: int, target: int, offset: int, most: int) -> int:
+def _read_headers(source: FileIO) -> bytes:
+    source.seek(0)
+    return source.read(_HEADERS)
+
+
+def _copy_portion(source: FileIO, target: FileIO, offset: int, most: int) -> int:
     if hasattr(os, "copy_file_range"):
+        # The kernel copies, or lets both files have the same blocks.
         with suppress(OSError):
-            return os.copy_file_range(source, target, min(most, _PORTION), offset, offset)
-    return os.pwrite(target, os.pread(source, min(most, _PORTION), offset), offset)
+            if copied := os.copy_file_range(source.fileno(), target.fileno(), most, offset, offset):
+                return copied
+    source.seek(offset)
+    target.seek(offset)
+    return target.write(source.read(most))
 
 
 def _open(copy: Path, connect: Callable[[Path], Any]) -> Any | None:
@@ -195,7 +205,7 @@ def _open(copy: Path, connect: Callable[[Path], Any]) -> Any | None:
 def _say_if_old(path: Path, snapshot: Snapshot) -> None:
     """Say once that the warehouse was written since."""
     with suppress(OSError), path.open("rb", buffering=0) as source:
-        headers = os.pread(source.fileno(), _HEADERS, 0)
+        headers = _read_headers(source)
         if headers != snapshot.headers:
             snapshot.headers = headers
             logger.warning(
