@@ -81,9 +81,8 @@ def _index(dictionary: Dictionary, places: dict[str, str]) -> str:
     for entry in (*dictionary.entries, *dictionary.records):
         place = f"{places.get(entry.name, RECORDS)}#{_anchor(entry.name)}"
         checks = f"{len(entry.expectations)}" if entry.expectations else ""
-        lines.append(
-            f"| [{entry.name}]({place})<br>{_cell(entry.description)} | {entry.kind} | {len(entry.columns)} | {checks} |"
-        )
+        about = f"[{entry.name}]({place})<br>{_cell(entry.description)}"
+        lines.append(f"| {about} | {entry.kind} | {len(entry.columns)} | {checks} |")
     lines += [
         "",
         _HOW_TO_READ,
