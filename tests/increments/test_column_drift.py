@@ -68,6 +68,7 @@ def test_a_file_without_a_column_is_quarantined_until_its_name_is_known(lake: La
     assert lake.tables()["mart_bioreactor_overview"].equals(before)
 
 
+@pytest.mark.slow
 def test_a_mart_that_gains_and_loses_a_column_keeps_grants_views_and_rows(lake: Lake) -> None:
     reader, mart = f"reader_{uuid4().hex[:8]}", "marts.mart_bioreactor_overview"
     before = lake.tables()["mart_bioreactor_overview"]
