@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bioreactor_lake.postgres import data_quality, run_history
+from bioreactor_lake.postgres import data_quality, run_history, set_aside
 from bioreactor_lake.superset.bundle import Documentation
 
 
@@ -17,7 +17,7 @@ def read_documentation(context: Any) -> Documentation:
     loader = context.config_loader
     tables = {
         mart.MART.partition(".")[2]: {name: text for name, (_, text) in mart.COLUMNS.items()}
-        for mart in (run_history, data_quality)
+        for mart in (run_history, data_quality, set_aside)
     }
     units = {tag: said.get("uom") for tag, said in loader["tags"].items()}
     return Documentation(loader["globals"]["columns"], tables, units)
