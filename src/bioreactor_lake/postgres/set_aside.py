@@ -65,8 +65,8 @@ def replace(connection: psycopg.Connection[Any], rows: Sequence[dict[str, Any]])
         [given],
     )
     connection.execute(
-        f"INSERT INTO {MART} AS m ({listed}, since) SELECT {listed}, now() FROM {source} ON CONFLICT (kind, name) DO UPDATE "
-        f"SET rows = excluded.rows, reason = excluded.reason WHERE (m.rows, m.reason) "
-        "IS DISTINCT FROM (excluded.rows, excluded.reason)",
+        f"INSERT INTO {MART} AS m ({listed}, since) SELECT {listed}, now() FROM {source} "
+        "ON CONFLICT (kind, name) DO UPDATE SET rows = excluded.rows, reason = excluded.reason "
+        "WHERE (m.rows, m.reason) IS DISTINCT FROM (excluded.rows, excluded.reason)",
         [given],
     )
