@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -31,7 +30,7 @@ from bioreactor_lake.superset.client import SupersetClient
 CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's package chromium")]
 DASHBOARDS = ("bioreactor-overview", "batch-timeline", "data-quality-and-freshness")
-READER_PASSWORD = "reader-of-the-tests"  # noqa: S105
+READER_PASSWORD = "reader-of-the-tests"
 # Installed once, and used again by whoever keeps a Superset up in this project.
 ENVIRONMENT = PROJECT / "data" / "superset" / "venv"
 

@@ -114,6 +114,7 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
 
     from bioreactor_lake.cli.roles import find_database
     from bioreactor_lake.datasets.mart_shapes import find_shapes
+    from bioreactor_lake.errors import UsageError
     from bioreactor_lake.postgres.roles import READER, apply_roles
     from bioreactor_lake.superset.addresses import spell_address
     from bioreactor_lake.superset.environment import ensure_environment, link_browser
@@ -125,7 +126,14 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
     python = ensure_environment(place.environment, lock, click.echo)
     link_browser(python, place.browsers)
     database, credentials = find_database(context)
-    password = str(credentials.get("reader_password") or "") or place.secret("reader_password")
+    password = str(credentials.get("reader_password") or "")
+    if not password and not database.is_embedded:
+        raise UsageError(
+            f"BIOREACTOR_LAKE_READER_PASSWORD is not set, and {READER} of {database.name} may be in use elsewhere.",
+            kept="Nothing was changed.",
+            next_step="Set it, or BIOREACTOR_LAKE_READER_PASSWORD_FILE.",
+        )
+    password = password or place.secret("reader_password")
     shapes = find_shapes(context.catalog, pipelines["__default__"])
     database.attempt(
         lambda connection: apply_roles(connection, shapes, {READER: password}),
