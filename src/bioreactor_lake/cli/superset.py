@@ -111,6 +111,7 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
     import hashlib
 
     from kedro.framework.project import pipelines
+    from psycopg.conninfo import conninfo_to_dict
 
     from bioreactor_lake.cli.roles import find_database
     from bioreactor_lake.datasets.mart_shapes import find_shapes
@@ -140,7 +141,7 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
         what="Setting up lake_reader",
         kept="Nothing was changed.",
     )
-    own = f"{database.name.rpartition('/')[2]}_superset"
+    own = f"{conninfo_to_dict(database.url)['dbname']}_superset"
     is_new = ensure_database(database.url, own, place.secret("database_password"))
     server = LocalSuperset(place, python, port or _free_port(), spell_address(database.url, own, own), read_mail())
     version = hashlib.sha256(lock.read_bytes() + (place.settings / "prepare.py").read_bytes()).hexdigest()

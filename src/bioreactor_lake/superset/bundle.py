@@ -28,6 +28,8 @@ KINDS = ("databases", "datasets", "charts", "dashboards")
 _TIME = (2026, 1, 1, 0, 0, 0)
 _MART = re.compile(r"\bmarts\.(\w+)")
 _MASK = "X" * 10
+# What a file does not say is nothing, and not what somebody said by hand.
+_UNSAID = {"description": None, "certified_by": None, "certification_details": None}
 _PLACEHOLDER = re.compile(r"\$([a-z]\w*)")
 
 
@@ -110,7 +112,9 @@ def read_bundle(folder: Path, documentation: Documentation, marts_url: str) -> d
         elif "columns" in asset:
             _describe(asset, documentation)
         elif "params" in asset:
-            asset["params"] = _fill_titles(asset["params"], documentation)
+            asset = {**_UNSAID, **asset, "params": _fill_titles(asset["params"], documentation)}
+        elif "position" in asset:
+            asset = {**_UNSAID, **asset}
         assets[path.relative_to(folder).as_posix()] = asset
     return assets
 
