@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Superset:
     def password_file(self) -> Path:
         return self.folder / "admin_password"
 
-    @cache
+    @cached_property
     def client(self) -> SupersetClient:
         return SupersetClient(self.url, "admin", self.password_file.read_text().strip())
 
@@ -89,7 +89,7 @@ class Superset:
 
     def ask(self, request: dict[str, Any], **changes: Any) -> dict[str, Any]:
         """The first answer of a chart's request."""
-        answer = self.client().ask("POST", "chart/data", json={**request, **changes})
+        answer = self.client.ask("POST", "chart/data", json={**request, **changes})
         found: dict[str, Any] = answer["result"][0]
         return found
 
@@ -189,15 +189,15 @@ def charts_of(page: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_a_second_deploy_changes_nothing(superset: Superset) -> None:
-    before = superset.client().export_assets()
+    before = superset.client.export_assets()
     assert "changed" in "".join(superset.said)
     assert "all unchanged" in superset.deploy()
-    assert superset.client().export_assets() == before
+    assert superset.client.export_assets() == before
     # What was changed by hand is as in the project again.
-    number = superset.client().identify("chart", "slice_name", "Batches started per month")
-    superset.client().ask("PUT", f"chart/{number}", json={"description": "by hand"})
+    number = superset.client.identify("chart", "slice_name", "Batches started per month")
+    superset.client.ask("PUT", f"chart/{number}", json={"description": "by hand"})
     assert "chart Batches started per month" in superset.deploy()
-    assert superset.client().export_assets() == before
+    assert superset.client.export_assets() == before
 
 
 def test_secrets_are_the_owners_only_and_in_no_list_of_processes(superset: Superset) -> None:
@@ -214,13 +214,13 @@ def test_secrets_are_the_owners_only_and_in_no_list_of_processes(superset: Super
         assert not any(secret in text for secret in secrets)
     text = (superset.folder / "superset.log").read_text() + "".join(superset.said)
     assert not any(secret in text for secret in secrets)
-    exported = json.dumps(superset.client().export_assets(), default=str)
+    exported = json.dumps(superset.client.export_assets(), default=str)
     assert not any(secret in exported for secret in secrets)
 
 
 def test_the_report_and_the_alert_are_due(superset: Superset) -> None:
     """In a minute, once; the mails are looked at last."""
-    client = superset.client()
+    client = superset.client
     schedules = {one["name"]: one for one in client.ask("GET", "report/")["result"]}
     assert {name: one["crontab"] for name, one in schedules.items()} == {
         "Bioreactor overview, every morning": "0 8 * * *",
@@ -234,7 +234,7 @@ def test_the_report_and_the_alert_are_due(superset: Superset) -> None:
 def test_every_chart_is_answered_with_rows_and_nothing_is_amiss(
     superset: Superset, browsed: dict[str, dict[str, Any]]
 ) -> None:
-    numbers = {one["id"] for one in superset.client().ask("GET", "chart/?q=(page_size:100)")["result"]}
+    numbers = {one["id"] for one in superset.client.ask("GET", "chart/?q=(page_size:100)")["result"]}
     asked: set[int] = set()
     for page in browsed.values():
         assert page["alerts"] == []
@@ -255,7 +255,7 @@ def test_every_chart_is_answered_with_rows_and_nothing_is_amiss(
 
 def test_filters_change_what_is_shown(superset: Superset, browsed: dict[str, dict[str, Any]]) -> None:
     def request_of(slug: str, title: str) -> dict[str, Any]:
-        number = superset.client().identify("chart", "slice_name", title)
+        number = superset.client.identify("chart", "slice_name", title)
         found = [one for one in charts_of(browsed[slug]) if one["request"]["form_data"]["slice_id"] == number]
         return dict(found[0]["request"])
 
@@ -305,7 +305,7 @@ def test_every_column_and_metric_is_described_as_in_the_marts(superset: Superset
                 "WHERE attrelid = 'marts.mart_bioreactor_overview'::regclass AND attnum > 0 AND NOT attisdropped"
             ).fetchall()
         )
-    datasets = [one for one in superset.client().export_assets().values() if "table_name" in one]
+    datasets = [one for one in superset.client.export_assets().values() if "table_name" in one]
     assert len(datasets) == 8
     for dataset in datasets:
         for one in (*dataset["columns"], *dataset["metrics"]):
@@ -318,7 +318,7 @@ def test_every_column_and_metric_is_described_as_in_the_marts(superset: Superset
 
 
 def test_dashboards_read_as_lake_reader_and_may_not_write(superset: Superset) -> None:
-    exported = superset.client().export_assets()
+    exported = superset.client.export_assets()
     address = next(one["sqlalchemy_uri"] for one in exported.values() if "sqlalchemy_uri" in one)
     assert "lake_reader:XXXXXXXXXX@" in address
     reader = re.sub(r"//[^@]*@", f"//lake_reader:{READER_PASSWORD}@", superset.lake.database)
