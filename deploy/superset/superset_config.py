@@ -108,6 +108,7 @@ WEBDRIVER_BASEURL = os.environ.get("SUPERSET_INTERNAL_URL", "http://127.0.0.1:80
 WEBDRIVER_BASEURL_USER_FRIENDLY = os.environ.get("SUPERSET_PUBLIC_URL", WEBDRIVER_BASEURL).rstrip("/") + "/"
 WEBDRIVER_OPTION_ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 WEBDRIVER_WINDOW = {"dashboard": (1280, 2000), "slice": (1280, 800), "pixel_density": 1}
+SCREENSHOT_PLAYWRIGHT_DEFAULT_TIMEOUT = 240_000  # ms; charts wait for each other on a machine that has much to do
 SMTP_HOST = os.environ.get("SUPERSET_SMTP_HOST", "localhost")
 SMTP_PORT = int(os.environ.get("SUPERSET_SMTP_PORT", "25"))
 SMTP_USER = os.environ.get("SUPERSET_SMTP_USER", "")

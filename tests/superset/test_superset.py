@@ -328,7 +328,7 @@ def test_dashboards_read_as_lake_reader_and_may_not_write(superset: Superset) ->
 
 def test_the_report_and_the_alert_arrive_as_pdf(superset: Superset) -> None:
     for subject in ("Bioreactor overview", "An expectation of the lake fails"):
-        mail = superset.mails.wait_for(subject, 180)
+        mail = superset.mails.wait_for(subject, 240)
         assert mail["To"] == "team@example.com"
         attached = [one for one in mail.iter_attachments() if one.get_filename("").endswith(".pdf")]
         assert len(attached) == 1, [one.get_content_type() for one in mail.walk()]
