@@ -15,7 +15,7 @@ WIDTH = 1280
 
 def settle(page: Page) -> None:
     """Until every chart, those further down included, has drawn itself."""
-    page.wait_for_selector(".dashboard-grid, .grid-container", timeout=60_000)
+    page.wait_for_selector(".dashboard-grid, .grid-container", timeout=180_000)
     page.wait_for_timeout(1000)
     height = page.evaluate("document.querySelector('.grid-container, .dashboard-content')?.scrollHeight || 4000")
     page.set_viewport_size({"width": WIDTH, "height": min(int(height) + 400, 6000)})
@@ -38,7 +38,7 @@ def main(url: str, password_file: str, folder: str, chromium: str, *paths: str) 
         page.fill("input[type='text']", "admin")
         page.fill("input[type='password']", Path(password_file).read_text().strip())
         page.click("button[type='submit'], input[type='submit']")
-        page.wait_for_url(lambda now: "/login" not in now, timeout=60_000)
+        page.wait_for_url(lambda now: "/login" not in now, timeout=180_000)
         for path in paths:
             said, asked = [], []
             page = context.new_page()
