@@ -54,6 +54,8 @@ lock:
 		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
 	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-header deploy/superset/requirements.in -o requirements-superset.lock
 
 # The documentation with the data dictionary, into site/; the pipelines with tables and SQL, into build/.
 docs: $(VENV)/.installed-dev

@@ -15,7 +15,7 @@ README = (PROJECT / "README.md").read_text()
 # Started and looked at by other tests, or what CI itself does.
 ELSEWHERE = (
     "make ", "kedro viz run", "jupyter lab", "kedro lake postgres", "kedro lake restore", "kedro lake watch",
-    "python3 -m venv",
+    "python3 -m venv", "kedro lake superset", "BIOREACTOR_LAKE_SUPERSET_PASSWORD",
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from bioreactor_lake.cli.run import run
 from bioreactor_lake.cli.runs import runs
 from bioreactor_lake.cli.simulate import simulate
 from bioreactor_lake.cli.status import status
+from bioreactor_lake.cli.superset import superset
 from bioreactor_lake.cli.trace import trace
 from bioreactor_lake.cli.watch import watch
 
@@ -52,5 +53,6 @@ lake.add_command(roles)
 lake.add_command(runs)
 lake.add_command(simulate)
 lake.add_command(status)
+lake.add_command(superset)
 lake.add_command(trace)
 lake.add_command(watch)
