@@ -71,7 +71,10 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     BIOREACTOR_LAKE_RAW=/data/lake/raw/bioreactor \
     BIOREACTOR_LAKE_WAREHOUSE=/data/lake/warehouse/bioreactor.duckdb \
-    BIOREACTOR_LAKE_LINEAGE_FILE=/data/lake/lineage/events.jsonl
+    BIOREACTOR_LAKE_LINEAGE_FILE=/data/lake/lineage/events.jsonl \
+    BIOREACTOR_LAKE_REPORTS=/data/lake/reports \
+    BIOREACTOR_LAKE_LOG_FILE=/data/lake/logs/lake.log \
+    BIOREACTOR_LAKE_LOG=json
 
 WORKDIR /opt/bioreactor_lake
 USER 10001:10001

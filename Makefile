@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of processes: each would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run install test test-all test-slow lint lock env clean
 

@@ -121,6 +121,7 @@ def test_a_late_run_is_told_where_that_is_wanted(lake: Lake, webhook: Webhook, t
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_sends_a_test_to_each_channel(lake: Lake, webhook: Webhook, mail: MailServer) -> None:
     wrong = mail.url.replace(PASSWORD, "planted-other-password")
     outcome = lake.run_command("lake", "alerts", "test", BIOREACTOR_LAKE_ALERTS=f"{webhook.url} {mail.url} {wrong}")
@@ -165,6 +166,19 @@ def test_layers_that_are_older_than_they_may_be(lake: Lake, webhook: Webhook) ->
     assert lake.run_command(*command, **known).returncode == 0
     assert without_prefix(webhook.subjects) == ["stale: raw", "recovered: stale: raw"]
     assert "raw: its newest reading is " in webhook.got[0]["message"]
+
+
+@pytest.mark.slow
+def test_a_scheduled_run_that_is_not_done_by_its_deadline(lake: Lake, webhook: Webhook) -> None:
+    known = {"BIOREACTOR_LAKE_ALERTS": webhook.url}
+    times = ("--start", "00:00", "--deadline", "00:01", "--zone", "UTC")
+    assert run(lake, "--pipeline", "ingestion", **known)[0] == 0
+    for _ in range(2):
+        assert lake.run_command("lake", "freshness", *times, **known).returncode == 6
+    assert run(lake, **known)[0] == 0
+    assert lake.run_command("lake", "freshness", *times, **known).returncode == 0
+    assert without_prefix(webhook.subjects) == ["late: the scheduled run", "recovered: late: the scheduled run"]
+    assert "marts: no run has brought it up to date" in webhook.got[0]["message"]
 
 
 @pytest.mark.slow

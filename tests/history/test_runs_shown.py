@@ -39,6 +39,7 @@ def show(lake: Lake, *arguments: str) -> Result:
         return CliRunner().invoke(runs, list(arguments))
 
 
+@pytest.mark.slow
 def test_the_newest_runs_come_first(lake: Lake) -> None:
     done = show(lake)
     assert done.exit_code == 0, done.output

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -25,6 +24,7 @@ from ibis.backends.duckdb import Backend
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from tests.commands import PROCESSES, PROJECT, run_kedro
 from tests.increments.variants import Node, in_place
 
 from bioreactor_lake.datasets import warehouse
@@ -32,15 +32,6 @@ from bioreactor_lake.datasets.gate import Hold
 from bioreactor_lake.datasets.releases import release_batches
 from bioreactor_lake.lake.runs import Run, running
 
-PROJECT = Path(__file__).parents[2]
-# Runs are processes of their own; a server that has imported everything once forks them, which saves seconds each.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    ["bioreactor_lake.cli.run", "bioreactor_lake.cli.summary", "bioreactor_lake.pipeline_registry"]
-    + [f"bioreactor_lake.datasets.{name}" for name in ("raw_folder", "manifest", "tables", "marts")]
-    + ["kedro.framework.cli.cli", "kedro.framework.session.session", "kedro.runner", "ibis.backends.duckdb"]
-    + ["tests.increments.lake"]
-)
 # What the manifest says of files that are there; when it was first said depends on the way.
 MANIFEST = (
     "SELECT path, content_hash, schema_id, rules_hash, batch_ids, rows_accepted, rows_rejected, ts_min, ts_max, "
@@ -117,8 +108,7 @@ class Lake:
         mine = os.environ | environment_of(self) | {"DO_NOT_TRACK": "1"} | variables
         if arguments[0] == "run" and self.checkpoints is False and "--params" not in arguments:
             arguments = (*arguments, "--params", "checkpoints=false")
-        command = [sys.executable, "-m", "kedro", *arguments]
-        return subprocess.run(command, cwd=PROJECT, env=mine, capture_output=True, text=True, check=False)
+        return run_kedro(arguments, mine)
 
     def run_until_killed(self, statement: int, **parameters: object) -> int | None:
         """Run in a process that kills itself before one of its statements, if it has so many; its exit code."""

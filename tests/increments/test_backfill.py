@@ -47,6 +47,7 @@ def stale(lake: Lake) -> set[int | None]:
     return {table.stale_batches for table in status(lake).values()}
 
 
+@pytest.mark.slow
 def test_named_batches_are_written_again_and_others_stay_as_they_are(lake: Lake) -> None:
     lake.run()
     before = lake.tables()

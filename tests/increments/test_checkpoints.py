@@ -203,6 +203,7 @@ def test_what_no_suite_asks_for_holds_nothing(lake: Lake) -> None:
         assert lake.run("marts").held == {}
 
 
+@pytest.mark.slow
 def test_checks_can_be_left_out(lake: Lake) -> None:
     lake.put("B-2.parquet", readings("B-2", 2, ph=99))
     assert lake.run(checkpoints=False).held == {}

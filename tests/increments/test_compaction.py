@@ -51,6 +51,7 @@ def read_by_views(lake: Lake) -> set[str]:
     return {Path(name).name for (name,) in found}
 
 
+@pytest.mark.slow
 def test_copies_are_read_in_place_of_their_originals_and_nothing_is_out_of_date(lake: Lake) -> None:
     before = lake.tables()
     copies, _ = compact(lake)
@@ -70,6 +71,7 @@ def test_copies_are_read_in_place_of_their_originals_and_nothing_is_out_of_date(
     assert compact(lake) == ([], 0)
 
 
+@pytest.mark.slow
 def test_a_batch_that_changes_is_read_from_its_originals(lake: Lake) -> None:
     compact(lake)
     lake.put("07b.parquet", readings("001", 90))

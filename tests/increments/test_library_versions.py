@@ -76,6 +76,7 @@ def test_an_upgrade_that_changed_no_logic_is_not_named_later(lake: Lake) -> None
     assert reason == "its logic changed"
 
 
+@pytest.mark.slow
 def test_a_lake_of_an_earlier_version_is_read_as_it_is_and_migrated_by_a_run(lake: Lake) -> None:
     with duckdb.connect(lake.warehouse) as connection:
         connection.execute("ALTER TABLE lake_state.relations DROP COLUMN libraries")

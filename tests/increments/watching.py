@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from tests.increments.lake import PROCESSES
+from tests.commands import PROCESSES
 
 Content = frozenset[tuple[Any, ...]]
 """What `QUERIES` find of a batch: tag, smallest, mean and largest value, and the number of readings."""

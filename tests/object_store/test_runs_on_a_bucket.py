@@ -69,6 +69,7 @@ def test_the_readmes_command_runs(new_lake: NewLake, way: Way) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_new_object_costs_the_listing_and_itself(new_lake: NewLake, way: Way) -> None:
     lake = new_lake()
     for number in range(60):

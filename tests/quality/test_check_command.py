@@ -48,6 +48,7 @@ def test_a_good_lake_is_as_expected_and_nothing_is_written(lake: Lake) -> None:
     assert [*lake.warehouse.parent.glob("*.wal")] == []
 
 
+@pytest.mark.slow
 def test_bad_batches_are_named_with_samples(lake: Lake) -> None:
     put(lake, "B-3", 7.0, 14.5)  # no pH
     put(lake, "B-4", 7.0, tag="redox")

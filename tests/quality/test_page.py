@@ -83,6 +83,7 @@ def page_of(lake: Lake, run: Run) -> Document:
     return document
 
 
+@pytest.mark.slow
 def test_a_page_says_what_is_held_why_and_what_to_do(lake: Lake) -> None:
     put(lake, 2, ph=99)
     first = lake.run()
@@ -146,6 +147,7 @@ def test_nothing_stands_in_the_way_of_a_run(lake: Lake, caplog: pytest.LogCaptur
     assert pages(lake) == []
 
 
+@pytest.mark.slow
 def test_a_page_of_what_is_asked_by_hand(lake: Lake, tmp_path: Path) -> None:
     put(lake, 2, ph=99)
     lake.run()

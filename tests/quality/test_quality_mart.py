@@ -65,6 +65,7 @@ def found(lake: Lake) -> int:
         return count
 
 
+@pytest.mark.slow
 def test_it_says_what_is_so_now_and_how_it_went(lake: Lake) -> None:
     put(lake, 2, ph=99)
     first = lake.run()

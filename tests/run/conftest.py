@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from tests.commands import run_kedro
 
-PROJECT = Path(__file__).parents[2]
 Kedro = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -39,14 +39,7 @@ def environment(tmp_path: Path, new_database: Callable[[], str]) -> dict[str, st
 @pytest.fixture
 def kedro(environment: dict[str, str]) -> Kedro:
     def run(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=PROJECT,
-            env=environment | extra,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_kedro(arguments, environment | extra)
 
     return run
 

@@ -34,6 +34,7 @@ def freshness(found: dict[str, dict], *tables: str) -> set[str]:
     return {found[table]["freshness"] for table in tables}
 
 
+@pytest.mark.slow
 def test_where_there_is_no_lake_nothing_was_built_and_nothing_is(kedro, environment, tmp_path) -> None:
     before = sorted(tmp_path.rglob("*"))
     found = seen(kedro)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import ibis
 import pyarrow as pa
+import pytest
 from ibis import _
 
 from bioreactor_lake.pipelines.ingestion.reading import read_canonical
@@ -15,6 +16,7 @@ KEYS = ("a", "", " ", "\0", "\t\0 \n", None, "x" * 200, "x" * 201, f" {'x' * 200
 TIMES = (datetime(2026, 1, 1), None)
 
 
+@pytest.mark.slow
 def test_readings_are_the_rows_without_a_reason() -> None:
     rows = [
         {"batch_id": batch, "equipment_id": equipment, "tag": tag, "ts": ts, "value": 1.0, "source_file": f"{number}"}
