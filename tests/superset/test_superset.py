@@ -242,7 +242,8 @@ def test_every_chart_is_answered_with_rows_and_nothing_is_amiss(
         for one in page["requests"]:
             assert one["status"] == 200, one
             assert [result["error"] for result in one["results"]] == [None], one
-            assert one["results"][0]["rowcount"] > 0, one["request"]["form_data"]
+            if one["request"]["form_data"]["viz_type"] != "filter_timegrain":  # asks the server, not a table
+                assert one["results"][0]["rowcount"] > 0, one["request"]["form_data"]
         asked |= {one["request"]["form_data"]["slice_id"] for one in charts_of(page)}
     assert asked == numbers
     assert len(numbers) > 40
