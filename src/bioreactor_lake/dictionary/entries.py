@@ -21,7 +21,7 @@ from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.datasets.tracing import collect_expressions
 from bioreactor_lake.lineage.graph import LineageGraph, link_tables
 from bioreactor_lake.lineage.origins import ROWS, ColumnOrigin
-from bioreactor_lake.postgres import data_quality, run_history
+from bioreactor_lake.postgres import data_quality, run_history, set_aside
 from bioreactor_lake.quality.configuration import QualitySettings
 from bioreactor_lake.quality.expectations import Expectation
 from bioreactor_lake.quality.tags import Tag
@@ -182,8 +182,9 @@ def _records(units: Mapping[str, str]) -> list[Entry]:
     tables: Sequence[tuple[str, str, str, str, Mapping[str, tuple[str, str]]]] = (
         ("ops.runs", "", "table", "One row per run that has ended; rows are only added", RUNS),
         ("ops.node_runs", "", "table", "One row per run and node that began; rows are only added", NODE_RUNS),
-        (run_history.MART, "", "mart", run_history.DESCRIPTION, run_history.COLUMNS),
+        (run_history.MART, "mart_run_history", "mart", run_history.DESCRIPTION, run_history.COLUMNS),
         (data_quality.MART, "mart_data_quality", "mart", data_quality.DESCRIPTION, data_quality.COLUMNS),
+        (set_aside.MART, "mart_set_aside", "mart", set_aside.DESCRIPTION, set_aside.COLUMNS),
     )
     return [
         Entry(
