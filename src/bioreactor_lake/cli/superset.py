@@ -29,9 +29,17 @@ def superset() -> None:
 @click.option("--url", required=True, help="Where Superset answers, such as http://localhost:8088.")
 @click.option("--user", default="admin", show_default=True, help="Who imports; an administrator.")
 @click.option("--marts", help="Where Superset finds the marts: postgresql://lake_reader@host:5432/database.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Another folder than the project's deploy/superset.",
+)
 @_MAIL_TO
 @env_option
-def deploy(url: str, user: str, marts: str | None, mail_to: tuple[str, ...], env: str | None) -> None:
+def deploy(
+    url: str, user: str, marts: str | None, source: Path | None, mail_to: tuple[str, ...], env: str | None
+) -> None:
     """Bring datasets, charts, dashboards, the report and the alert to a Superset server; again changes nothing.
 
     Whatever was changed there by hand is as in the project afterwards. The user's password is
@@ -58,7 +66,7 @@ def deploy(url: str, user: str, marts: str | None, mail_to: tuple[str, ...], env
         try:
             address = spell_address(marts or _marts(context).url, _user_of(marts) or READER)
             client = SupersetClient(url, user, passwords["BIOREACTOR_LAKE_SUPERSET_PASSWORD"])
-            _deploy(context, client, address, passwords["BIOREACTOR_LAKE_READER_PASSWORD"], mail_to)
+            _deploy(context, client, address, passwords["BIOREACTOR_LAKE_READER_PASSWORD"], mail_to, source)
         finally:
             release_embedded()
 
@@ -153,12 +161,14 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
     return server, spell_address(database.url, READER), password
 
 
-def _deploy(context: Any, client: Any, address: str, password: str, mail_to: tuple[str, ...]) -> None:
+def _deploy(
+    context: Any, client: Any, address: str, password: str, mail_to: tuple[str, ...], source: Path | None = None
+) -> None:
     from bioreactor_lake.superset.bundle import read_bundle
     from bioreactor_lake.superset.deployment import deploy_assets, deploy_schedules, read_schedules
     from bioreactor_lake.superset.documentation import read_documentation
 
-    folder = Path(context.project_path) / "deploy" / "superset"
+    folder = source or Path(context.project_path) / "deploy" / "superset"
     assets = read_bundle(folder / "assets", read_documentation(context), address)
     changed = deploy_assets(client, assets, password)
     if mail_to:
