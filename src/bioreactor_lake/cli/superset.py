@@ -84,6 +84,7 @@ def up(port: int, workers: int, reports: bool, mail_to: tuple[str, ...], env: st
     beside the marts, which it reads as lake_reader. Reports need Chromium on this machine.
     """
     from bioreactor_lake.cli.session import open_project
+    from bioreactor_lake.errors import LakeError
     from bioreactor_lake.postgres.database import release_embedded
     from bioreactor_lake.superset.client import SupersetClient
 
@@ -105,8 +106,7 @@ def up(port: int, workers: int, reports: bool, mail_to: tuple[str, ...], env: st
             )
             while not ended.wait(1.0):
                 if server.ended():
-                    click.echo(f"A process of Superset has ended; see {place.log}.", err=True)
-                    break
+                    raise LakeError("A process of Superset has ended.", next_step=f"Read the end of {place.log}.")
         finally:
             if server is not None:
                 server.stop()
@@ -123,7 +123,7 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
 
     from bioreactor_lake.cli.roles import find_database
     from bioreactor_lake.datasets.mart_shapes import find_shapes
-    from bioreactor_lake.errors import UsageError
+    from bioreactor_lake.errors import LakeError, UsageError
     from bioreactor_lake.postgres.roles import READER, apply_roles
     from bioreactor_lake.superset.addresses import spell_address
     from bioreactor_lake.superset.environment import ensure_environment, link_browser
@@ -149,8 +149,15 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
         what="Setting up lake_reader",
         kept="Nothing was changed.",
     )
+    had_key = (place.folder / "secret_key").exists()
     own = f"{conninfo_to_dict(database.url)['dbname']}_superset"
     is_new = ensure_database(database.url, own, place.secret("database_password"))
+    if not (is_new or had_key):
+        raise LakeError(
+            f"The database {own} is of another folder than {place.folder}: its key is not here.",
+            kept="It is as it was.",
+            next_step=f"Name that folder in BIOREACTOR_LAKE_SUPERSET_FOLDER, or begin anew: DROP DATABASE {own}",
+        )
     server = LocalSuperset(place, python, port or _free_port(), spell_address(database.url, own, own), read_mail())
     version = hashlib.sha256(lock.read_bytes() + (place.settings / "prepare.py").read_bytes()).hexdigest()
     prepared = place.folder / "prepared"
@@ -177,7 +184,7 @@ def _deploy(
     click.echo(
         f"{client.url} has {len(assets) - 1} assets, {f'{len(changed)} changed' if changed else 'all unchanged'}."
     )
-    for one in changed:
+    for one in changed if len(changed) < len(assets) - 1 else ():  # not where everything is new
         click.echo(f"  {one}")
 
 

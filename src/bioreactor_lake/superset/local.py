@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import subprocess
 import time
 import urllib.error
@@ -64,9 +65,10 @@ class Place:
             return made
 
     def make(self) -> None:
-        """Make the folder, for its owner only."""
+        """Make the folder, for its owner only, and begin the log anew."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
+        self.log.unlink(missing_ok=True)
 
 
 @dataclass
@@ -106,7 +108,7 @@ class LocalSuperset:
             raise self._failed("could not be prepared")
 
     def start(self, *, workers: int = 2, reports: bool = False) -> None:
-        """Start it, and wait until it answers.
+        """Start it, and wait until it answers; somebody else on its port is not taken for it.
 
         Args:
             workers: Processes that answer.
@@ -116,6 +118,12 @@ class LocalSuperset:
             LakeError: It ended, or does not answer.
         """
         bind = f"127.0.0.1:{self.port}"
+        if self._is_taken():
+            raise LakeError(
+                f"Somebody else answers on port {self.port}.",
+                kept="The lake is as it was.",
+                next_step="End that, or choose another port: --port 0 for a free one.",
+            )
         server = ["-m", "gunicorn", "--bind", bind, "--workers", str(workers), "--worker-class", "gthread"]
         self._spawn(*server, "--threads", "8", "--timeout", "120", "superset.app:create_app()")
         if reports:
@@ -145,6 +153,10 @@ class LocalSuperset:
         """Run its Python with what its processes are told."""
         command = [str(self.python), *arguments]
         return subprocess.run(command, env=self._variables(), capture_output=True, text=True, check=False)  # noqa: S603
+
+    def _is_taken(self) -> bool:
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _spawn(self, *arguments: str) -> None:
         with self.place.log.open("ab") as log:
