@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +86,7 @@ def up(port: int, workers: int, reports: bool, mail_to: tuple[str, ...], env: st
     from bioreactor_lake.errors import LakeError
     from bioreactor_lake.postgres.database import release_embedded
     from bioreactor_lake.superset.client import SupersetClient
+    from bioreactor_lake.superset.local import choose_port
 
     ended = threading.Event()
     with open_project(env) as context:
@@ -95,7 +95,7 @@ def up(port: int, workers: int, reports: bool, mail_to: tuple[str, ...], env: st
                 signal.signal(getattr(signal, name), lambda *_: ended.set())
         server = None
         try:
-            place = _place(context)
+            place, port = _place(context), choose_port(port)
             server, address, password = _prepare(context, place, port)
             server.start(workers=workers, reports=reports)
             client = SupersetClient(server.url, "admin", place.secret("admin_password"))
@@ -158,7 +158,7 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
             kept="It is as it was.",
             next_step=f"Name that folder in BIOREACTOR_LAKE_SUPERSET_FOLDER, or begin anew: DROP DATABASE {own}",
         )
-    server = LocalSuperset(place, python, port or _free_port(), spell_address(database.url, own, own), read_mail())
+    server = LocalSuperset(place, python, port, spell_address(database.url, own, own), read_mail())
     version = hashlib.sha256(lock.read_bytes() + (place.settings / "prepare.py").read_bytes()).hexdigest()
     prepared = place.folder / "prepared"
     if is_new or not prepared.exists() or prepared.read_text() != version:
@@ -209,9 +209,3 @@ def _place(context: Any) -> Place:
     project = Path(context.project_path)
     folder = Path(read_variable("BIOREACTOR_LAKE_SUPERSET_FOLDER", "data/superset"))
     return Place(project / folder, project / "deploy" / "superset")
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -108,7 +108,7 @@ class LocalSuperset:
             raise self._failed("could not be prepared")
 
     def start(self, *, workers: int = 2, reports: bool = False) -> None:
-        """Start it, and wait until it answers; somebody else on its port is not taken for it.
+        """Start it, and wait until it answers.
 
         Args:
             workers: Processes that answer.
@@ -118,12 +118,6 @@ class LocalSuperset:
             LakeError: It ended, or does not answer.
         """
         bind = f"127.0.0.1:{self.port}"
-        if self._is_taken():
-            raise LakeError(
-                f"Somebody else answers on port {self.port}.",
-                kept="The lake is as it was.",
-                next_step="End that, or choose another port: --port 0 for a free one.",
-            )
         server = ["-m", "gunicorn", "--bind", bind, "--workers", str(workers), "--worker-class", "gthread"]
         self._spawn(*server, "--threads", "8", "--timeout", "120", "superset.app:create_app()")
         if reports:
@@ -153,10 +147,6 @@ class LocalSuperset:
         """Run its Python with what its processes are told."""
         command = [str(self.python), *arguments]
         return subprocess.run(command, env=self._variables(), capture_output=True, text=True, check=False)  # noqa: S603
-
-    def _is_taken(self) -> bool:
-        with socket.socket() as one:
-            return one.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _spawn(self, *arguments: str) -> None:
         with self.place.log.open("ab") as log:
@@ -212,6 +202,27 @@ class LocalSuperset:
             kept="The lake is as it was.",
             next_step=f"Read the end of {self.place.log}.",
         )
+
+
+def choose_port(port: int) -> int:
+    """A port that is free, so that nobody else is taken for the Superset that is started.
+
+    Args:
+        port: The one that is asked for; 0 for any.
+
+    Raises:
+        LakeError: Somebody answers there.
+    """
+    with socket.socket() as one:
+        if port and one.connect_ex(("127.0.0.1", port)) == 0:
+            raise LakeError(
+                f"Somebody else answers on port {port}.",
+                kept="Nothing was changed.",
+                next_step="End that, or choose another port: --port 0 for a free one.",
+            )
+        if not port:
+            one.bind(("127.0.0.1", 0))
+        return port or int(one.getsockname()[1])
 
 
 def read_mail(read: Callable[[str], str] = lambda name: os.environ.get(name, "")) -> dict[str, str]:
