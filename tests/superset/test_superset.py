@@ -247,6 +247,8 @@ def test_every_chart_is_answered_with_rows_and_nothing_is_amiss(
         asked |= {one["request"]["form_data"]["slice_id"] for one in charts_of(page)}
     assert asked == numbers
     assert len(numbers) > 40
+    crossed = [text.split()[0] for text in browsed["bioreactor-overview"]["crossed"]]
+    assert crossed[:3] == ["2", "1", "23,996"]
     assert "Last published" in browsed["batch-timeline"]["text"]
     assert "B-0008.parquet" in browsed["data-quality-and-freshness"]["text"]
     assert "values_are_physical" in browsed["data-quality-and-freshness"]["text"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +28,17 @@ def superset() -> None:
 @click.option("--url", required=True, help="Where Superset answers, such as http://localhost:8088.")
 @click.option("--user", default="admin", show_default=True, help="Who imports; an administrator.")
 @click.option("--marts", help="Where Superset finds the marts: postgresql://lake_reader@host:5432/database.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Another folder than the project's deploy/superset.",
+)
 @_MAIL_TO
 @env_option
-def deploy(url: str, user: str, marts: str | None, mail_to: tuple[str, ...], env: str | None) -> None:
+def deploy(
+    url: str, user: str, marts: str | None, source: Path | None, mail_to: tuple[str, ...], env: str | None
+) -> None:
     """Bring datasets, charts, dashboards, the report and the alert to a Superset server; again changes nothing.
 
     Whatever was changed there by hand is as in the project afterwards. The user's password is
@@ -58,7 +65,7 @@ def deploy(url: str, user: str, marts: str | None, mail_to: tuple[str, ...], env
         try:
             address = spell_address(marts or _marts(context).url, _user_of(marts) or READER)
             client = SupersetClient(url, user, passwords["BIOREACTOR_LAKE_SUPERSET_PASSWORD"])
-            _deploy(context, client, address, passwords["BIOREACTOR_LAKE_READER_PASSWORD"], mail_to)
+            _deploy(context, client, address, passwords["BIOREACTOR_LAKE_READER_PASSWORD"], mail_to, source)
         finally:
             release_embedded()
 
@@ -76,8 +83,10 @@ def up(port: int, workers: int, reports: bool, mail_to: tuple[str, ...], env: st
     beside the marts, which it reads as lake_reader. Reports need Chromium on this machine.
     """
     from bioreactor_lake.cli.session import open_project
+    from bioreactor_lake.errors import LakeError
     from bioreactor_lake.postgres.database import release_embedded
     from bioreactor_lake.superset.client import SupersetClient
+    from bioreactor_lake.superset.local import choose_port
 
     ended = threading.Event()
     with open_project(env) as context:
@@ -86,7 +95,7 @@ def up(port: int, workers: int, reports: bool, mail_to: tuple[str, ...], env: st
                 signal.signal(getattr(signal, name), lambda *_: ended.set())
         server = None
         try:
-            place = _place(context)
+            place, port = _place(context), choose_port(port)
             server, address, password = _prepare(context, place, port)
             server.start(workers=workers, reports=reports)
             client = SupersetClient(server.url, "admin", place.secret("admin_password"))
@@ -97,8 +106,7 @@ def up(port: int, workers: int, reports: bool, mail_to: tuple[str, ...], env: st
             )
             while not ended.wait(1.0):
                 if server.ended():
-                    click.echo(f"A process of Superset has ended; see {place.log}.", err=True)
-                    break
+                    raise LakeError("A process of Superset has ended.", next_step=f"Read the end of {place.log}.")
         finally:
             if server is not None:
                 server.stop()
@@ -115,7 +123,7 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
 
     from bioreactor_lake.cli.roles import find_database
     from bioreactor_lake.datasets.mart_shapes import find_shapes
-    from bioreactor_lake.errors import UsageError
+    from bioreactor_lake.errors import LakeError, UsageError
     from bioreactor_lake.postgres.roles import READER, apply_roles
     from bioreactor_lake.superset.addresses import spell_address
     from bioreactor_lake.superset.environment import ensure_environment, link_browser
@@ -141,9 +149,16 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
         what="Setting up lake_reader",
         kept="Nothing was changed.",
     )
+    had_key = (place.folder / "secret_key").exists()
     own = f"{conninfo_to_dict(database.url)['dbname']}_superset"
     is_new = ensure_database(database.url, own, place.secret("database_password"))
-    server = LocalSuperset(place, python, port or _free_port(), spell_address(database.url, own, own), read_mail())
+    if not (is_new or had_key):
+        raise LakeError(
+            f"The database {own} is of another folder than {place.folder}: its key is not here.",
+            kept="It is as it was.",
+            next_step=f"Name that folder in BIOREACTOR_LAKE_SUPERSET_FOLDER, or begin anew: DROP DATABASE {own}",
+        )
+    server = LocalSuperset(place, python, port, spell_address(database.url, own, own), read_mail())
     version = hashlib.sha256(lock.read_bytes() + (place.settings / "prepare.py").read_bytes()).hexdigest()
     prepared = place.folder / "prepared"
     if is_new or not prepared.exists() or prepared.read_text() != version:
@@ -153,12 +168,14 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
     return server, spell_address(database.url, READER), password
 
 
-def _deploy(context: Any, client: Any, address: str, password: str, mail_to: tuple[str, ...]) -> None:
+def _deploy(
+    context: Any, client: Any, address: str, password: str, mail_to: tuple[str, ...], source: Path | None = None
+) -> None:
     from bioreactor_lake.superset.bundle import read_bundle
     from bioreactor_lake.superset.deployment import deploy_assets, deploy_schedules, read_schedules
     from bioreactor_lake.superset.documentation import read_documentation
 
-    folder = Path(context.project_path) / "deploy" / "superset"
+    folder = source or Path(context.project_path) / "deploy" / "superset"
     assets = read_bundle(folder / "assets", read_documentation(context), address)
     changed = deploy_assets(client, assets, password)
     if mail_to:
@@ -167,7 +184,7 @@ def _deploy(context: Any, client: Any, address: str, password: str, mail_to: tup
     click.echo(
         f"{client.url} has {len(assets) - 1} assets, {f'{len(changed)} changed' if changed else 'all unchanged'}."
     )
-    for one in changed:
+    for one in changed if len(changed) < len(assets) - 1 else ():  # not where everything is new
         click.echo(f"  {one}")
 
 
@@ -192,9 +209,3 @@ def _place(context: Any) -> Place:
     project = Path(context.project_path)
     folder = Path(read_variable("BIOREACTOR_LAKE_SUPERSET_FOLDER", "data/superset"))
     return Place(project / folder, project / "deploy" / "superset")
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

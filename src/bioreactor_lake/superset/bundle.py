@@ -102,7 +102,7 @@ def read_bundle(folder: Path, documentation: Documentation, marts_url: str) -> d
     if not paths:
         raise LakeError(
             f"{folder} holds no assets of Superset.",
-            next_step="Run the command in the project's folder, or give --assets.",
+            next_step="Run the command in the project's folder, or say where they are: --from.",
         )
     assets = {"metadata.yaml": _read(folder / "metadata.yaml")}
     for path in paths:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import subprocess
 import time
 import urllib.error
@@ -64,9 +65,10 @@ class Place:
             return made
 
     def make(self) -> None:
-        """Make the folder, for its owner only."""
+        """Make the folder, for its owner only, and begin the log anew."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
+        self.log.unlink(missing_ok=True)
 
 
 @dataclass
@@ -200,6 +202,27 @@ class LocalSuperset:
             kept="The lake is as it was.",
             next_step=f"Read the end of {self.place.log}.",
         )
+
+
+def choose_port(port: int) -> int:
+    """A port that is free, so that nobody else is taken for the Superset that is started.
+
+    Args:
+        port: The one that is asked for; 0 for any.
+
+    Raises:
+        LakeError: Somebody answers there.
+    """
+    with socket.socket() as one:
+        if port and one.connect_ex(("127.0.0.1", port)) == 0:
+            raise LakeError(
+                f"Somebody else answers on port {port}.",
+                kept="Nothing was changed.",
+                next_step="End that, or choose another port: --port 0 for a free one.",
+            )
+        if not port:
+            one.bind(("127.0.0.1", 0))
+        return port or int(one.getsockname()[1])
 
 
 def read_mail(read: Callable[[str], str] = lambda name: os.environ.get(name, "")) -> dict[str, str]:
