@@ -8,6 +8,7 @@ from bioreactor_lake.cli.backup import backup, restore
 from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
 from bioreactor_lake.cli.data_docs import data_docs
+from bioreactor_lake.cli.dictionary import dictionary
 from bioreactor_lake.cli.freshness import freshness
 from bioreactor_lake.cli.lineage import lineage
 from bioreactor_lake.cli.plan import plan
@@ -40,6 +41,7 @@ lake.add_command(backup)
 lake.add_command(check)
 lake.add_command(compact)
 lake.add_command(data_docs)
+lake.add_command(dictionary)
 lake.add_command(freshness)
 lake.add_command(lineage)
 lake.add_command(plan)
