@@ -36,7 +36,7 @@ def ensure_environment(folder: Path, lock: Path, say: Callable[[str], None]) -> 
     say(f"Superset is installed into {folder}, which takes a minute or two.")
     shutil.rmtree(folder, ignore_errors=True)
     uv = _find_uv()
-    _run([sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), str(folder)], folder)
+    _run([_find_python(), "-m", "venv", *(["--without-pip"] if uv else []), str(folder)], folder)
     installer = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
     _run([*installer, "--quiet", "--require-hashes", "-r", str(lock)], folder)
     done.write_text(digest)
@@ -80,6 +80,18 @@ def _without_window(expected: Path) -> Path:
         return expected
     platform = build.parts[0].replace("chrome-", "chrome-headless-shell-", 1)
     return expected.parents[2] / f"chromium_headless_shell-{number}" / platform / "chrome-headless-shell"
+
+
+def _find_python() -> str:
+    """A Python that Superset's versions of numpy and pandas have wheels for."""
+    found = sys.executable if sys.version_info < (3, 13) else shutil.which("python3.12") or shutil.which("python3.11")
+    if found is None:
+        raise LakeError(
+            "Superset needs Python 3.11 or 3.12, and there is none.",
+            kept="The lake is as it was.",
+            next_step="Install python3.12, or use a Superset elsewhere: kedro lake superset deploy",
+        )
+    return found
 
 
 def _find_uv() -> str | None:
