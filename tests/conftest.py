@@ -16,8 +16,15 @@ from bioreactor_lake.postgres.embedded import EmbeddedServer
 os.environ.setdefault("OPENLINEAGE_DISABLED", "true")
 # Nor do they read what somebody has landed in the project.
 os.environ.setdefault("BIOREACTOR_LAKE_LANDING", "/nonexistent/landing")
-# Nor do they leave pages of what they checked in the project.
-os.environ.setdefault("BIOREACTOR_LAKE_REPORTS", tempfile.mkdtemp(prefix="lake-reports-"))
+# Nor do they leave pages of what they checked, or lines of their log, in the project.
+_left = tempfile.mkdtemp(prefix="lake-left-")
+os.environ.setdefault("BIOREACTOR_LAKE_REPORTS", _left)
+os.environ.setdefault("BIOREACTOR_LAKE_LOG_FILE", f"{_left}/lake.log")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests wait for servers, signals and pauses."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

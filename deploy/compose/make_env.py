@@ -18,6 +18,11 @@ _SETTINGS = """\
 # BIOREACTOR_LAKE_DEADLINE=02:15
 # BIOREACTOR_LAKE_RAW_FOLDER=/srv/bioreactor
 # KEDRO_ENV=prod
+# With the profile dashboards, for the 08:00 report and the alert; the password goes into .secrets/smtp_password:
+# SUPERSET_MAIL_TO=team@example.com
+# SUPERSET_SMTP_HOST=smtp.example.com
+# SUPERSET_SMTP_USER=lake
+# SUPERSET_SMTP_FROM=lake@example.com
 # With the profile lineage:
 # OPENLINEAGE_URL=http://marquez:5000
 # With the profile s3:
@@ -29,7 +34,9 @@ _RANDOM = (
     "minio_password",
     "postgres_password",
     "raw_secret",
+    "reader_password",
     "redis_password",
+    "smtp_password",
     "superset_admin_password",
     "superset_password",
     "superset_secret_key",

@@ -20,7 +20,7 @@ from tests.container.image import PROJECT, build, make_postgres, missing
 
 COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ONCE = {"pipeline", "bucket", "superset-init"}
+ONCE = {"pipeline", "bucket", "superset-init", "superset-deploy"}
 OURS = {"pipeline", "scheduler", "dagster", "dagster-daemon"}
 
 

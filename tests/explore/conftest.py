@@ -7,10 +7,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from nbclient import NotebookClient
-from project_copy import SERVER, Lake, Viz
+from project_copy import SERVER, Lake, Viz, executed
 
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
@@ -53,11 +52,6 @@ def viz(start_viz: Callable[..., Viz]) -> Viz:
 
 @pytest.fixture(scope="session")
 def notebook(lake: Lake) -> Iterator[NotebookClient]:
-    """The notebook after its last cell, with its kernel still up."""
-    source = nbformat.read(lake.folder / "notebooks/first_look.ipynb", as_version=4)
-    folder = {"metadata": {"path": str(lake.folder / "notebooks")}}
-    client = NotebookClient(source, timeout=120, kernel_name="python3", resources=folder)
-    with client.setup_kernel(env=lake.environment):
-        for index, cell in enumerate(source.cells):
-            client.execute_cell(cell, index)
+    """The first notebook after its last cell, with its kernel still up."""
+    with executed(lake, "first_look") as client:
         yield client

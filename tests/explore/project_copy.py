@@ -11,8 +11,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
 
 PROJECT = Path(__file__).parents[2]
 COPIED = ["conf", "data/01_raw", "notebooks", "pyproject.toml", "src", ".telemetry"]
@@ -50,9 +54,12 @@ class Lake:
     def password(self) -> str:
         return (self.postgres / "password").read_text().strip()
 
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "kedro", *arguments]
+
     def kedro(self, *arguments: str, **environment: str) -> str:
-        command = [sys.executable, "-m", "kedro", *arguments]
         environment = self.environment | environment
+        command = self.command(*arguments)
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -107,6 +114,18 @@ class Viz:
         nodes = [self.text(f"nodes/{node['id']}") for node in self.get("main")["nodes"]]
         pages = [self.text(page) for page in ("main", "pipelines/marts", "version", "run-status")]
         return "\n".join(nodes + pages)
+
+
+@contextlib.contextmanager
+def executed(lake: Lake, name: str) -> Iterator[NotebookClient]:
+    """A notebook after its last cell, with its kernel still up."""
+    source = nbformat.read(lake.folder / f"notebooks/{name}.ipynb", as_version=4)
+    folder = {"metadata": {"path": str(lake.folder / "notebooks")}}
+    client = NotebookClient(source, timeout=180, kernel_name="python3", resources=folder)
+    with client.setup_kernel(env=lake.environment):
+        for index, cell in enumerate(source.cells):
+            client.execute_cell(cell, index)
+        yield client
 
 
 def _free_port() -> int:

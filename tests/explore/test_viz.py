@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import duckdb
 import pytest
-from project_copy import Lake, Viz
+import yaml
+from project_copy import PROJECT, Lake, Viz
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +19,6 @@ SOME_COLUMNS = {
     "dim_batch": ["batch_id", "site", "equipment_id", "batch_start", "batch_end", "duration_hours"],
     "fact_bioreactor_batch_stats": ["batch_id", "equipment_id", "tag", "avg_value", "stddev_value"],
     "mart_bioreactor_overview": ["batch_id", "equipment_id", "tag", "site", "batch_start", "avg_value"],
-    "mart_bioreactor_timeline": ["batch_id", "equipment_id", "tag", "ts_5m", "avg_value", "hours_since_start"],
 }
 
 MADE_BY = {
@@ -89,6 +89,32 @@ def test_a_table_shows_columns_and_rows(viz: Viz, name: str) -> None:
     assert all(len(row) == len(preview["columns"]) and row[0] for row in preview["data"])
 
 
+def test_the_timeline_draws_the_newest_batch(viz: Viz, lake: Lake) -> None:
+    node = viz.node("mart_bioreactor_timeline")
+    assert node["preview_type"] == "PlotlyPreview"
+    figure = node["preview"]
+    assert figure["layout"]["title"]["text"] == "B-0006, Basel, started 2026-02-04 06:19 UTC"
+    lines = {trace["name"]: trace for trace in figure["data"]}
+    assert list(lines) == ["vcd", "glucose", "lactate", "do"]
+    with duckdb.connect(lake.warehouse, read_only=True) as connection:
+        means = connection.sql(
+            "SELECT avg_value FROM intermediate.int_bioreactor_downsample_5m "
+            "WHERE batch_id = 'B-0006' AND tag = 'glucose' ORDER BY ts_5m"
+        ).fetchall()
+    assert lines["glucose"]["y"] == pytest.approx([mean for (mean,) in means], rel=1e-4)
+    assert 250 < len(lines["do"]["x"]) <= 301
+    assert len(viz.text(f"nodes/{viz.node_id('mart_bioreactor_timeline')}")) < 100_000
+
+
+def test_its_panels_have_the_units_of_the_tags(viz: Viz) -> None:
+    tags = yaml.safe_load((PROJECT / "conf/base/tags.yml").read_text())
+    catalog = yaml.safe_load((PROJECT / "conf/base/catalog.yml").read_text())
+    panels = catalog["mart_bioreactor_timeline"]["metadata"]["kedro-viz"]["preview_args"]["panels"]
+    titles = [note["text"] for note in viz.node("mart_bioreactor_timeline")["preview"]["layout"]["annotations"]]
+    assert titles == [f"{', '.join(names)}, {tags[names[0]]['uom']}" for names in panels.values()]
+    assert all(tags[name]["uom"] == tags[names[0]]["uom"] for names in panels.values() for name in names)
+
+
 def test_a_table_without_rows_shows_its_columns(viz: Viz) -> None:
     preview = viz.node("rejected_readings")["preview"]
     assert preview["columns"][-2:] == ["source_file", "reason"]
@@ -109,7 +135,8 @@ def test_a_node_shows_the_sql_that_gives_its_table(viz: Viz, lake: Lake, table: 
     assert max(map(len, made["content"].splitlines())) < 150
     with duckdb.connect(lake.warehouse, read_only=True) as connection:
         found = connection.sql(made["content"])
-        assert found.columns == shown["preview"]["columns"]
+        if shown["preview_type"] == "TablePreview":
+            assert found.columns == shown["preview"]["columns"]
         assert shown["stats"]["columns"] == len(found.columns)
         assert shown["stats"]["rows"] == len(found)
         name = made["content"].splitlines()[1].partition(":")[0]
@@ -157,6 +184,8 @@ def test_what_is_missing_is_said_and_no_secret_told(start_viz: Callable[..., Viz
     for name in ("read_landed_files", "inspect_raw_files", *MADE_BY.values()):
         assert "Build it with: kedro run" in viz.node(name)["preview"]["content"]
     assert "127.0.0.1:1/lake" in viz.node("mart_bioreactor_overview")["preview"]["data"][0][0]
+    (note,) = viz.node("mart_bioreactor_timeline")["preview"]["layout"]["annotations"]
+    assert "127.0.0.1:1/lake" in note["text"]
     assert "http://127.0.0.1:1 cannot be reached" in viz.node("raw_folder")["preview"]["data"][0][0]
     assert told(lake, viz.all_answers() + viz.log.read_text()) == []
     assert not warehouse.exists()

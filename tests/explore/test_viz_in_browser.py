@@ -1,6 +1,7 @@
 """`kedro viz` as people use it: its own commands, looked at with Debian's Chromium (`apt-get install chromium`)."""
 
 import html
+import json
 import re
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from browser import Browser, served
 from project_copy import Lake, Viz
 
 CHROMIUM = shutil.which("chromium")
@@ -61,11 +63,75 @@ def test_the_side_panel_shows_a_nodes_columns_and_sql(viz_run: Viz, tmp_path: Pa
         assert text in panel
 
 
-def test_the_static_site_holds_every_preview(lake: Lake) -> None:
+@pytest.fixture(scope="module")
+def site(lake: Lake) -> Path:
     lake.kedro("viz", "build", "--include-previews")
-    site = lake.folder / "build"
+    return lake.folder / "build"
+
+
+def test_the_static_site_holds_every_preview(lake: Lake, site: Path) -> None:
     assert (site / "index.html").exists()
     answers = [path.read_text() for path in (site / "api").rglob("*") if path.is_file()]
     assert sum('"preview_type"' in answer for answer in answers) == 9
     assert sum('"kind"' in answer for answer in answers) == 9
     assert not any(lake.password in answer for answer in answers)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    opened = Browser(tmp_path_factory.mktemp("chromium") / "profile")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    with served(site) as url:
+        yield url
+
+
+def node_of(site: Path, name: str) -> str:
+    nodes = json.loads((site / "api/main").read_text())["nodes"]
+    (found,) = [node["id"] for node in nodes if node["name"] == name]
+    return str(found)
+
+
+def test_the_static_site_shows_layers_and_a_tables_rows(browser: Browser, address: str, site: Path) -> None:
+    browser.open(f"{address}/?pid=__default__&sid={node_of(site, 'dim_batch')}")
+    browser.wait_for("document.querySelectorAll('.preview-table__row').length === 5")
+    assert browser.texts(".pipeline-layer-name") == ["raw", "staging", "curated", "marts"]
+    tops = "Array.from(document.querySelectorAll('.pipeline-layer-name'), one => one.getBoundingClientRect().top)"
+    found = browser.evaluate(tops)
+    assert found == sorted(found)
+    names = browser.texts(".preview-table__header")
+    assert names[:3] == ["batch_id", "site", "equipment_id"]
+    assert "duration_hours" in names
+    assert "B-0001" in browser.text(".preview-table")
+
+
+def test_the_static_site_shows_a_nodes_sql(browser: Browser, address: str, site: Path) -> None:
+    browser.open(f"{address}/?pid=__default__&sid={node_of(site, 'describe_batches')}")
+    browser.wait_for("document.querySelector('[class*=pipeline-text-renderer]') !== null")
+    shown = browser.text("[class*=pipeline-text-renderer]")
+    assert "FROM staging.stg_bioreactor AS t0" in shown
+    assert "duration_hours (DOUBLE): Hours from the batch's first reading to its last" in shown
+
+
+def test_the_static_site_draws_a_batch(browser: Browser, address: str, site: Path) -> None:
+    browser.open(f"{address}/?pid=__default__&sid={node_of(site, 'mart_bioreactor_timeline')}")
+    browser.wait_for("document.querySelectorAll('.pipeline-plotly-chart .scatterlayer .trace').length === 4")
+    shown = " ".join(browser.texts(".pipeline-plotly-chart text"))
+    for text in ("B-0006, Basel, started 2026-02-04 06:19 UTC", "vcd, 10^6 cells/mL", "hours since the batch"):
+        assert text in shown
+
+
+def test_the_static_site_tells_how_the_last_run_went(browser: Browser, address: str, site: Path) -> None:
+    browser.open(address)
+    browser.click(".pipeline-menu-button--workflow")
+    browser.wait_for("document.body.innerText.toLowerCase().includes('success')")
+    status = json.loads((site / "api/run-status").read_text())
+    assert {node["status"] for node in status["nodes"].values()} == {"success"}
+    # Kedro-Viz wants its font, and looks for a server that a static site has not; the pages do without both.
+    known = ("fonts.googleapis.com", "api/metadata", "metadata fetch error")
+    assert [said for said in browser.complaints if not any(one in said for one in known)] == []
+    assert {url.partition("/css")[0] for url in browser.asked_elsewhere()} <= {"https://fonts.googleapis.com"}

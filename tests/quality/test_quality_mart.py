@@ -95,10 +95,12 @@ def test_it_says_what_is_so_now_and_how_it_went(lake: Lake) -> None:
     with environment(lake):
         bootstrap_project(PROJECT)
         with KedroSession.create(project_path=PROJECT, save_on_close=False) as session:
-            mart = session.load_context().catalog["mart_data_quality"]
-            assert mart.load().count().execute() == len(published(lake))
-            with pytest.raises(Exception, match="written by the runs themselves"):
-                mart.save(mart.load())
+            catalog = session.load_context().catalog
+            assert catalog["mart_data_quality"].load().count().execute() == len(published(lake))
+            assert catalog["mart_set_aside"].load().count().execute() == 0
+            for mart in (catalog["mart_data_quality"], catalog["mart_run_history"], catalog["mart_set_aside"]):
+                with pytest.raises(Exception, match="written by the runs themselves"):
+                    mart.save(mart.load())
     keys = [(row["table_name"], row["expectation"], row["batch_id"]) for row in published(lake, "is_current")]
     assert len(keys) == len(set(keys)) > 40
 

@@ -12,7 +12,7 @@ from tests.roles.governed import MART, ROWS, SNAPSHOT, Governed, rows_of
 from tests.roles.other_servers import found_versions, running_server, version_of
 
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.postgres import holdings, run_history
+from bioreactor_lake.postgres import data_quality, holdings, run_history, set_aside
 from bioreactor_lake.postgres.database import Database
 from bioreactor_lake.postgres.publishing import publish
 from bioreactor_lake.postgres.roles import READER, WRITER, spell_roles
@@ -43,6 +43,9 @@ RIGHTS = {
     "SELECT * FROM marts.mart_data_quality": {READER, WRITER},
     "INSERT INTO marts.mart_data_quality (run_id) SELECT '1' WHERE false": {WRITER},
     "UPDATE marts.mart_data_quality SET is_current = false": {WRITER},
+    "SELECT * FROM marts.mart_set_aside": {READER, WRITER},
+    "INSERT INTO marts.mart_set_aside (kind, name) VALUES ('held batch', 'B')": {WRITER},
+    "DELETE FROM marts.mart_set_aside": {WRITER},
     "CREATE TEMPORARY TABLE incoming (a int)": {WRITER},
     "SELECT * FROM lake.held": {WRITER},
     "INSERT INTO lake.held VALUES ('m', 'b', 'f', 1)": {WRITER},
@@ -241,6 +244,8 @@ def test_a_server_that_was_used_without_roles_is_taken_over(server: str) -> None
     with old.connect() as connection:
         connection.execute("CREATE SCHEMA marts")
         run_history.ensure(connection)
+        for statement in (*data_quality.definition(), *set_aside.definition()):
+            connection.execute(statement)
         publish(connection, MART, rows_of(1, MART), swap_timeout_seconds=1)
         connection.execute(f"GRANT SELECT ON marts.mart_test TO bi_{governed.name}")
         connection.execute("CREATE VIEW public.on_top AS SELECT * FROM marts.mart_test")

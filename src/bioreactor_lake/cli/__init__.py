@@ -8,6 +8,7 @@ from bioreactor_lake.cli.backup import backup, restore
 from bioreactor_lake.cli.check import check
 from bioreactor_lake.cli.compact import compact
 from bioreactor_lake.cli.data_docs import data_docs
+from bioreactor_lake.cli.dictionary import dictionary
 from bioreactor_lake.cli.freshness import freshness
 from bioreactor_lake.cli.land import land
 from bioreactor_lake.cli.lineage import lineage
@@ -21,6 +22,7 @@ from bioreactor_lake.cli.run import run
 from bioreactor_lake.cli.runs import runs
 from bioreactor_lake.cli.simulate import simulate
 from bioreactor_lake.cli.status import status
+from bioreactor_lake.cli.superset import superset
 from bioreactor_lake.cli.trace import trace
 from bioreactor_lake.cli.watch import watch
 
@@ -42,6 +44,7 @@ lake.add_command(backup)
 lake.add_command(check)
 lake.add_command(compact)
 lake.add_command(data_docs)
+lake.add_command(dictionary)
 lake.add_command(freshness)
 lake.add_command(land)
 lake.add_command(lineage)
@@ -57,5 +60,6 @@ lake.add_command(roles)
 lake.add_command(runs)
 lake.add_command(simulate)
 lake.add_command(status)
+lake.add_command(superset)
 lake.add_command(trace)
 lake.add_command(watch)

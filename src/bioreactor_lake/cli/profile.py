@@ -137,7 +137,7 @@ def propose(file: Path, context: Any, zone: Any) -> tuple[str, Preview]:
     Raises:
         LakeError: Nothing can be made of it.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     from bioreactor_lake.datasets.profile_preview import preview_file
     from bioreactor_lake.datasets.profile_proposals import propose_profile

@@ -47,7 +47,7 @@ def apply(env: str | None) -> None:
 
     with open_context(env) as context:
         shapes = find_shapes(context.catalog, pipelines["__default__"])
-        database, credentials = _find_database(context)
+        database, credentials = find_database(context)
         given = {WRITER: credentials.get("writer_password"), READER: credentials.get("reader_password")}
         passwords = {role: str(password) for role, password in given.items() if password}
         database.attempt(
@@ -62,7 +62,7 @@ def apply(env: str | None) -> None:
             click.echo(f"{role} got no password here; it logs in if it could before.")
 
 
-def _find_database(context: Any) -> tuple[Database, dict[str, Any]]:
+def find_database(context: Any) -> tuple[Database, dict[str, Any]]:
     """The database as its administrator connects to it, and what is secret about its roles."""
     from bioreactor_lake.datasets.marts import MartDataset
     from bioreactor_lake.errors import UsageError

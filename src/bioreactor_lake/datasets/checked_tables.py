@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.planning import expressions
+from bioreactor_lake.datasets.plotted_marts import PlottedMartDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
 from bioreactor_lake.errors import LakeError, find_lake_error
@@ -18,7 +19,8 @@ from bioreactor_lake.quality.suite import WAREHOUSE
 
 def tables_with_suites(catalog: DataCatalog) -> list[str]:
     """The names of the tables that can have a suite: those that have batches. None of them is made for it."""
-    return list(catalog.filter(by_type=[RawViewDataset, ViewDataset, MaterialisedDataset, MartDataset]))
+    with_batches = [RawViewDataset, ViewDataset, MaterialisedDataset, MartDataset, PlottedMartDataset]
+    return list(catalog.filter(by_type=with_batches))
 
 
 class CheckedTables(Mapping[str, ir.Table]):

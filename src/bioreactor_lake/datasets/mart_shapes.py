@@ -14,7 +14,7 @@ from bioreactor_lake.datasets.tracing import collect_expressions
 from bioreactor_lake.postgres.mart_tables import MartTable
 
 # However a file spells them, its columns become these, so that one plain file stands for all.
-_PLAIN_FILE = {
+PLAIN_FILE = {
     "batch_id": "string",
     "equipment_id": "string",
     "tag": "string",
@@ -33,7 +33,7 @@ def find_shapes(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> list[
     """
     marts = sorted(name for name in pipeline.all_outputs() if _is(catalog, name, MartDataset))
     needed = pipeline.to_outputs(*marts)
-    files = {"plain": ibis.table(_PLAIN_FILE, name="plain_file")}
+    files = {"plain": ibis.table(PLAIN_FILE, name="plain_file")}
     accepted = [name for name in needed.datasets() if _is(catalog, name, AcceptedFilesDataset)]
     expressions = collect_expressions(catalog, needed, dict.fromkeys(accepted, files))
     return [catalog[name].shape(expressions[catalog[name].qualified_name]) for name in marts]

@@ -39,7 +39,7 @@ class ProfilesDataset(AbstractDataset[None, Callable[[], "Mapping[str, Profile]"
         raise LakeError("Profiles are never written by a node.", next_step="Write a file in conf/base/profiles.")
 
     def _read(self) -> dict[str, Profile]:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
 
         from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 

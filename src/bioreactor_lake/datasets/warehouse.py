@@ -14,6 +14,7 @@ import duckdb
 import ibis
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
+from bioreactor_lake.datasets import snapshots
 from bioreactor_lake.errors import LakeError, LockedError
 from bioreactor_lake.lake import resident
 from bioreactor_lake.lake.runs import Run, current_run, new_run_id
@@ -58,7 +59,8 @@ _stores: dict[Path, RawStore] = {}
 def connect(config: WarehouseConfig, *, write: bool | None = None, patience: float | None = None) -> ibis.BaseBackend:
     """The process's connection to a warehouse.
 
-    Inside a run it can write. Outside of one it only reads, and the file is left alone between uses by `close`.
+    Inside a run it can write. Outside of one it only reads, and the file is left alone between uses by `close`; a
+    notebook reads a copy (`snapshots`), and so holds up nobody.
 
     Args:
         config: Where the file is and how DuckDB may use the machine.
@@ -76,13 +78,12 @@ def connect(config: WarehouseConfig, *, write: bool | None = None, patience: flo
         return backend
     if backend is not None:
         close(path)
+    if not write and snapshots.are_wanted():
+        patience = Run().lock_timeout_seconds if patience is None else patience
+        return snapshots.read(path, patience, lambda copy: _prepare(copy, config, False), **_set(config))
     backend = _open(path, config, write, patience)
     try:
-        raw_store(config).prepare(backend, remember=write)
-        if sys.stdout.isatty():
-            # DuckDB counts how far a query is only where it would show it.
-            backend.raw_sql("SET enable_progress_bar = true")
-            backend.raw_sql("SET enable_progress_bar_print = false")
+        _prepare(backend, config, write)
     except BaseException:
         backend.disconnect()
         raise
@@ -212,6 +213,19 @@ def transaction(backend: Any) -> Iterator[None]:
         raise
 
 
+def _prepare(backend: Any, config: WarehouseConfig, write: bool) -> None:
+    raw_store(config).prepare(backend, remember=write)
+    if sys.stdout.isatty():
+        # DuckDB counts how far a query is only where it would show it.
+        backend.raw_sql("SET enable_progress_bar = true")
+        backend.raw_sql("SET enable_progress_bar_print = false")
+
+
+def _set(config: WarehouseConfig) -> dict[str, Any]:
+    """DuckDB's settings."""
+    return {name: value for name, value in config.items() if name in ("threads", "memory_limit") and value is not None}
+
+
 def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | None) -> ibis.BaseBackend:
     if path.stem.lower() in _SCHEMAS:
         raise LakeError(
@@ -231,9 +245,6 @@ def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | No
             ) from error
     elif not existed:
         raise LakeError(f"There is no warehouse at {path} yet.", next_step="Build it with: kedro run")
-    settings = {
-        name: value for name, value in config.items() if name in ("threads", "memory_limit") and value is not None
-    }
     timeout = (current_run() or Run()).lock_timeout_seconds if patience is None else patience
     waiting = Retrying(
         retry=retry_if_exception(_is_locked),
@@ -243,7 +254,7 @@ def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | No
         reraise=True,
     )
     try:
-        return waiting(_connect, path, read_only=not write, **settings)
+        return waiting(_connect, path, read_only=not write, **_set(config))
     except duckdb.Error as error:
         if _is_locked(error):
             raise LockedError(

@@ -93,11 +93,14 @@ def _publish(run: Run, error: BaseException | None, catalog: Any) -> None:
     from bioreactor_lake.datasets.history_mart import find_published
     from bioreactor_lake.datasets.marts import MartDataset
     from bioreactor_lake.datasets.quality_mart import publish_results
+    from bioreactor_lake.datasets.set_aside_mart import publish_set_aside
 
     has_published = any(one.batches != 0 for one in run.writes if one.table.startswith("marts."))
+    mart = find_published(run)
+    if mart is not None:
+        publish_set_aside(mart, run)
     if not run.has_results and not has_published:
         return
-    mart = find_published(run)
     if mart is None and error is not None and not _is_of_postgres(error):
         # What stopped the run before its marts is what has to be seen; a server that was never started has no reader.
         marts = (catalog[name] for name in catalog.filter(by_type=MartDataset))

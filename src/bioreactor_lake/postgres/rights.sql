@@ -118,7 +118,8 @@ BEGIN
         SELECT c.oid::regclass AS name, n.nspname = 'marts' AS is_read, CASE
             WHEN c.relispartition THEN NULL  -- reached through the mart
             WHEN n.nspname = 'marts' AND c.relname = 'mart_run_history' THEN 'SELECT, INSERT'  -- only ever added to
-            WHEN n.nspname = 'marts' AND c.relname = 'mart_data_quality' THEN 'SELECT, INSERT, UPDATE, DELETE'
+            WHEN n.nspname = 'marts' AND c.relname IN ('mart_data_quality', 'mart_set_aside')
+                THEN 'SELECT, INSERT, UPDATE, DELETE'
             WHEN n.nspname = 'marts' AND c.relkind = 'p' THEN 'SELECT, INSERT, DELETE'
             WHEN n.nspname = 'lake' AND c.relname IN ('identity', 'held', 'sources') THEN 'SELECT, INSERT, DELETE'
             WHEN n.nspname = 'lake' AND c.relname = 'releases' THEN 'SELECT, INSERT'  -- kept for ever

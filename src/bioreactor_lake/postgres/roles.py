@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.postgres import data_quality, holdings, run_history
+from bioreactor_lake.postgres import data_quality, holdings, run_history, set_aside
 from bioreactor_lake.postgres.mart_tables import OWNER, MartTable, comments, define_mart, definition
 from bioreactor_lake.sql import quote
 
@@ -24,7 +24,7 @@ _AS_BEFORE = "RESET ROLE"
 
 def _tables_of_the_lake() -> list[str]:
     """The statements that make what is not a mart of the catalog: the lake's state, and marts that runs add to."""
-    return [*holdings.DEFINITION, *run_history.definition(), *data_quality.definition()]
+    return [*holdings.DEFINITION, *run_history.definition(), *data_quality.definition(), *set_aside.definition()]
 
 
 def apply_roles(connection: psycopg.Connection[Any], marts: Sequence[MartTable], passwords: Mapping[str, str]) -> None:

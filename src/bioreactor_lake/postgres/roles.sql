@@ -56,7 +56,7 @@ BEGIN
         JOIN pg_roles AS o ON o.oid = c.relowner
         WHERE c.relkind IN ('r', 'p') AND c.relowner <> to_regrole('lake_owner') AND (
             n.nspname = 'lake'
-            OR n.nspname = 'marts' AND (c.relname = 'mart_run_history' OR EXISTS (
+            OR n.nspname = 'marts' AND (c.relname IN ('mart_run_history', 'mart_data_quality', 'mart_set_aside') OR EXISTS (
                 SELECT FROM pg_inherits AS i JOIN pg_class AS p ON p.oid = i.inhrelid
                 WHERE i.inhparent = c.oid AND p.relnamespace = to_regnamespace('lake'))))
     LOOP

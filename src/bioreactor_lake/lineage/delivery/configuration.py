@@ -110,7 +110,7 @@ def transport_of_file(file: Path) -> Any:
 
     A file that cannot be read is taken for one that has some: whoever wrote it meant something by it.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))

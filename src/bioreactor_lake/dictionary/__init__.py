@@ -1,0 +1,1 @@
+"""The data dictionary: what the catalog, the suites and the code say of tables, columns, tags and checks."""

@@ -1,0 +1,72 @@
+"""`marts.mart_set_aside`: what is not in the marts now, and why, beside the marts, for dashboards.
+
+Grain: one row per quarantined file, held batch, or file with rejected rows, as the last run that came here found it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from bioreactor_lake.postgres.storage import held_columns
+from bioreactor_lake.sql import literal, quote
+
+MART = "marts.mart_set_aside"
+DESCRIPTION = "One row per quarantined file, held batch, or file with rejected rows, as of the last run"
+
+COLUMNS: dict[str, tuple[str, str]] = {
+    "kind": ("text", "quarantined file, held batch, or rejected rows"),
+    "name": ("text", "The file, its path under the raw folder, or the batch"),
+    "batch_id": ("text", "The batch that is held; null for files"),
+    "rows": ("bigint", "Rows that were rejected; null where a file or batch is set aside as a whole"),
+    "reason": ("text", "Why, in a sentence without values; null for rejected rows, which have theirs in staging"),
+    "since": ("timestamp with time zone", "When a run first told of it here, UTC"),
+}
+_GIVEN = ("kind", "name", "batch_id", "rows", "reason")
+# A run ends all the same where somebody keeps the table locked.
+_PATIENCE = "3s"
+
+
+def ensure(connection: psycopg.Connection[Any]) -> None:
+    """Create the table if it is not there."""
+    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+    if set(held_columns(connection, MART)) >= set(COLUMNS):
+        return
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
+    for statement in ("CREATE SCHEMA IF NOT EXISTS marts", *definition()):
+        connection.execute(statement)
+
+
+def definition() -> list[str]:
+    """The statements that make the table; the schema is there."""
+    defined = ", ".join(f"{quote(name)} {kind}" for name, (kind, _) in COLUMNS.items())
+    return [
+        f"CREATE TABLE IF NOT EXISTS {MART} ({defined}, PRIMARY KEY (kind, name))",
+        f"COMMENT ON TABLE {MART} IS {literal(DESCRIPTION)}",
+        *(f"COMMENT ON COLUMN {MART}.{quote(name)} IS {literal(text)}" for name, (_, text) in COLUMNS.items()),
+    ]
+
+
+def replace(connection: psycopg.Connection[Any], rows: Sequence[dict[str, Any]]) -> None:
+    """Let the table say what is set aside now; what was there already keeps its time.
+
+    Args:
+        connection: The transaction, after `ensure`.
+        rows: Values by column, without `since`, one per kind and name.
+    """
+    given, listed = json.dumps(rows), ", ".join(map(quote, _GIVEN))
+    source = f"json_populate_recordset(NULL::{MART}, %s::json)"
+    connection.execute(
+        f"DELETE FROM {MART} AS m WHERE NOT EXISTS "
+        f"(SELECT FROM {source} AS g WHERE (g.kind, g.name) = (m.kind, m.name))",
+        [given],
+    )
+    connection.execute(
+        f"INSERT INTO {MART} AS m ({listed}, since) SELECT {listed}, now() FROM {source} "
+        "ON CONFLICT (kind, name) DO UPDATE SET rows = excluded.rows, reason = excluded.reason "
+        "WHERE (m.rows, m.reason) IS DISTINCT FROM (excluded.rows, excluded.reason)",
+        [given],
+    )

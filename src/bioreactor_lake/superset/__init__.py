@@ -1,0 +1,1 @@
+"""Superset: the dashboards on the marts as one bundle, how a server gets them, and a server of one's own."""

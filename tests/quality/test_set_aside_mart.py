@@ -1,0 +1,51 @@
+"""`marts.mart_set_aside`: what is not in the marts, told by each run that comes to Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from tests.increments.lake import Lake
+from tests.quality.test_quality_mart import put
+
+
+@pytest.fixture
+def lake(tmp_path: Path, server: str) -> Iterator[Lake]:
+    lake = Lake(tmp_path / "lake", server)
+    lake.checkpoints = True
+    yield lake
+    lake.drop()
+
+
+def told(lake: Lake) -> dict[tuple[str, str], tuple[Any, ...]]:
+    with psycopg.connect(lake.database) as connection:
+        rows = connection.execute(
+            "SELECT kind, name, batch_id, rows, reason, since FROM marts.mart_set_aside"
+        ).fetchall()
+    return {(kind, name): tuple(rest) for kind, name, *rest in rows}
+
+
+@pytest.mark.slow
+def test_it_says_what_is_set_aside_until_it_is_no_more(lake: Lake) -> None:
+    put(lake, 1)
+    put(lake, 2, ph=99)
+    (lake.raw / "cut.parquet").write_bytes(b"PAR1 cut off PAR1")
+    lake.run()
+    first = told(lake)
+    assert set(first) == {("held batch", "B-2"), ("quarantined file", "cut.parquet")}
+    batch, rows, reason, since = first["held batch", "B-2"]
+    assert (batch, rows) == ("B-2", None)
+    assert "values_are_physical: 5 of 15 rows fail" in reason
+    assert "99" not in reason
+    lake.run()
+    assert told(lake)["held batch", "B-2"][-1] == since
+    lake.release("B-2")
+    lake.run()
+    assert set(told(lake)) == {("quarantined file", "cut.parquet")}
+    (lake.raw / "cut.parquet").unlink()
+    put(lake, 3)
+    lake.run()
+    assert told(lake) == {}
