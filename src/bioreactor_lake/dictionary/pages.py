@@ -13,7 +13,11 @@ from bioreactor_lake.quality.tags import Tag
 
 INDEX, TAGS, RECORDS = "index.md", "tags.md", "records.md"
 _LAYERS = {
-    "raw.md": ("Raw", ("raw",), "What was found in the raw files, and their rows under canonical names."),
+    "raw.md": (
+        "Raw",
+        ("landing", "raw"),
+        "What was found in landed and in raw files, and their rows under canonical names.",
+    ),
     "staging.md": ("Staging", ("staging",), "Readings, and rows that are none, each with the reason."),
     "curated.md": ("Curated", ("intermediate", "curated"), "Series and statistics by batch."),
     "marts.md": ("Marts", ("marts",), "What dashboards read, in Postgres."),
