@@ -173,6 +173,7 @@ def test_a_state_that_cannot_be_kept_keeps_nobody_in_the_dark(tmp_path: Path, we
     assert webhook.subjects == ["[bioreactor_lake local] held: B-0042"]
 
 
+@pytest.mark.slow
 def test_processes_that_see_the_same_tell_it_once(tmp_path: Path, webhook: Webhook) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [

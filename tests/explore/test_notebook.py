@@ -43,6 +43,7 @@ def shown(notebook: NotebookClient, kind: str) -> list[Any]:
     return [output["data"][kind] for output in outputs(notebook) if kind in output.get("data", {})]
 
 
+@pytest.mark.slow
 def test_every_cell_runs_and_answers(notebook: NotebookClient) -> None:
     assert not [output for output in outputs(notebook) if output["output_type"] == "error"]
     tables = [page for page in shown(notebook, "text/html") if "<table" in page]
@@ -50,6 +51,7 @@ def test_every_cell_runs_and_answers(notebook: NotebookClient) -> None:
     assert all("B-0006" in table or "temperature" in table for table in tables)
 
 
+@pytest.mark.slow
 def test_figures_name_batch_units_and_time_zone(notebook: NotebookClient) -> None:
     one, several = shown(notebook, FIGURE)
     assert [trace["name"] for trace in one["data"]] == ["vcd", "glucose", "lactate", "do", "ph", "temperature"]
@@ -66,6 +68,7 @@ def test_a_run_works_while_notebook_and_viz_are_open(notebook: NotebookClient, v
     assert len(viz.node("dim_batch")["preview"]["data"]) == 5
 
 
+@pytest.mark.slow
 def test_no_output_holds_the_password(notebook: NotebookClient, lake: Lake) -> None:
     assert lake.password not in json.dumps(outputs(notebook))
 

@@ -212,6 +212,7 @@ def test_the_project_has_limits_for_every_layer_and_stricter_ones_in_production(
             assert (layer.data.error_hours is not None, layer.run.error_hours is not None) == (is_strict, is_strict)
 
 
+@pytest.mark.slow
 def test_a_mart_that_was_dropped_was_never_built(ask: Ask, limits: Callable[[str], None], lake: Lake) -> None:
     limits("{}")
     with psycopg.connect(lake.database) as connection:

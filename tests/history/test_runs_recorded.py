@@ -40,6 +40,7 @@ def config(lake: Lake) -> dict[str, str]:
     return {"filepath": str(lake.warehouse)}
 
 
+@pytest.mark.slow
 def test_runs_are_added_and_never_changed(lake: Lake) -> None:
     first = lake.run()
     (run,) = recorded(lake)
@@ -81,7 +82,13 @@ def test_runs_are_added_and_never_changed(lake: Lake) -> None:
 
 @pytest.mark.parametrize(
     "node",
-    ["ingestion.inspect_raw_files", "staging.stage_readings", "curated.describe_batches", "marts.build_overview"],
+    [
+        *(
+            pytest.param(node, marks=pytest.mark.slow)
+            for node in ("ingestion.inspect_raw_files", "staging.stage_readings", "curated.describe_batches")
+        ),
+        "marts.build_overview",
+    ],
 )
 def test_a_failure_in_any_layer_is_kept_with_its_node(lake: Lake, node: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED_PASSWORD", "pl4nted")
@@ -177,6 +184,7 @@ def test_a_run_that_holds_batches_says_so(lake: Lake) -> None:
     assert statuses(lake) == ["held", "held"]
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_is_no_killed_one(lake: Lake) -> None:
     lake.run()
     with held(lake):
@@ -224,6 +232,7 @@ def test_a_locked_history_holds_up_no_run_for_long(lake: Lake, caplog: pytest.Lo
     assert len(ids(lake)) == 3
 
 
+@pytest.mark.slow
 def test_the_mart_keeps_grants_and_views_and_is_described(lake: Lake) -> None:
     lake.run()
     with psycopg.connect(lake.database, autocommit=True) as connection:

@@ -28,6 +28,7 @@ def kept(lake: Lake) -> dict[str, str]:
         return dict(connection.execute("SELECT name, error FROM lake_state.attempts").fetchall())
 
 
+@pytest.mark.slow
 def test_a_rolled_back_save_is_kept_until_one_succeeds(lake: Lake) -> None:
     for pipeline in ("ingestion", "staging"):
         lake.run(pipeline)

@@ -189,6 +189,7 @@ def assert_survives_a_full_disk(lake: Lake, folder: Path) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_the_second_waits(lake: Lake) -> None:
     outcomes = [one.wait() for one in [start(lake), start(lake)]]
     assert [code for code, _ in outcomes] == [0, 0], outcomes

@@ -96,6 +96,7 @@ def test_a_mart_that_is_written_as_a_whole_keeps_held_rows(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_batch_that_was_never_published_is_absent_while_it_is_held(lake: Lake) -> None:
     lake.run("ingestion")
     damage(lake, "B-2.parquet")
@@ -131,6 +132,7 @@ def test_only_held_batches_are_released_and_only_with_a_reason(lake: Lake) -> No
     assert lake.run_command("lake", "release", "B-1").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_batch_whose_damaged_file_is_taken_away_goes(lake: Lake) -> None:
     lake.run()
     damage(lake, "B-2.parquet")
@@ -140,6 +142,7 @@ def test_a_batch_whose_damaged_file_is_taken_away_goes(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_named_batch_that_is_held_stays_as_it_is(lake: Lake) -> None:
     lake.put("B-2-more.parquet", readings("B-2", 5, count=3))
     lake.run()

@@ -125,6 +125,7 @@ def test_changed_reading_rules_read_the_files_again(lake: Lake) -> None:
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.slow
 def test_a_mart_emptied_behind_the_lakes_back_is_published_again(lake: Lake) -> None:
     with psycopg.connect(lake.database) as connection:
         connection.execute("DELETE FROM marts.mart_bioreactor_timeline WHERE batch_id = 'B-2'")
@@ -169,6 +170,7 @@ def test_what_the_lake_itself_writes_is_no_reason_to_count_a_mart(lake: Lake) ->
     assert set(batches(run(lake)).values()) == {0}
 
 
+@pytest.mark.slow
 def test_a_table_changed_behind_the_lakes_back_is_built_again(lake: Lake) -> None:
     with duckdb.connect(lake.warehouse) as connection:
         connection.execute("DELETE FROM curated.dim_batch WHERE batch_id = 'B-2'")

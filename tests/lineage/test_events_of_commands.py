@@ -62,9 +62,8 @@ def wait_for(lake: LakeWithLineage, job: str, seen: int) -> None:
     raise AssertionError(f"{job} did not start")
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_aborts_the_node_under_way(lake: LakeWithLineage, number: int, code: int) -> None:
     with lake.telling():
         lake.run()

@@ -163,6 +163,7 @@ def test_layers_run_alone_make_the_same_graph(whole: LakeWithLineage, lake: Lake
     assert plain_edges(lake) == plain_edges(whole)
 
 
+@pytest.mark.slow
 def test_a_run_with_nothing_to_do_keeps_the_graph(lake: LakeWithLineage) -> None:
     lake.run()
     first = lake.new_events()
@@ -286,6 +287,7 @@ def test_whoever_started_a_run_is_its_parent(lake: LakeWithLineage) -> None:
         assert start == datetime(2026, 11, 22, 1, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_the_run_that_read_a_file_is_the_run_of_the_events(lake: LakeWithLineage) -> None:
     run = lake.run()
     events = lake.new_events()

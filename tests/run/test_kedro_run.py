@@ -119,6 +119,7 @@ def test_a_signal_ends_the_run_cleanly(kedro, environment, tmp_path) -> None:
             pd.testing.assert_frame_equal(after[table], before[table], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_unreachable_postgres_leaves_the_warehouse_valid(kedro, environment) -> None:
     outcome = kedro("run", BIOREACTOR_LAKE_POSTGRES_URL="postgresql://lake:hunter2-secret@127.0.0.1:1/lake")
     assert outcome.returncode == 1

@@ -71,14 +71,12 @@ def add_one(folder: RawFolder) -> None:
     folder.add("sub/site=X/new.parquet", of(_readings(6)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
         [replace_by_newer_readings, add_one, rename_one],
-        pytest.param(
-            [replace_by_other_types, replace_by_a_damaged_copy, replace_by_rows_without_keys, remove_one],
-            marks=pytest.mark.slow,
-        ),
+        [replace_by_other_types, replace_by_a_damaged_copy, replace_by_rows_without_keys, remove_one],
     ],
     ids=lambda changes: " then ".join(change.__name__ for change in changes),
 )
