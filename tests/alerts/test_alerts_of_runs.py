@@ -189,5 +189,5 @@ def test_a_warehouse_that_cannot_be_opened_is_told(lake: Lake, webhook: Webhook)
     assert run(lake, "--pipeline", "ingestion", **known)[0] == 1
     lake.warehouse.unlink()
     assert run(lake, "--pipeline", "ingestion", **known)[0] == 0
-    assert without_prefix(webhook.subjects) == ["failed: raw.files", "recovered: failed: raw.files"]
+    assert without_prefix(webhook.subjects) == ["failed: landing.files", "recovered: failed: landing.files"]
     assert "DuckDB cannot open" in webhook.got[0]["message"]

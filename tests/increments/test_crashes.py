@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import psycopg
 import pytest
@@ -91,6 +92,23 @@ WAL = {
     "no log": lambda _: random.Random(1).randbytes(4096),
     "damaged": lambda data: data[:200] + bytes([data[200] ^ 255]) + data[201:],
 }
+
+
+@pytest.mark.slow
+def test_what_a_killed_process_left_is_taken_in_by_whoever_looks(built: Callable[[], Lake]) -> None:
+    lake = built()
+    script = (
+        "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]); c.execute(\"SET wal_autocheckpoint = '1GB'\"); "
+        "c.execute('CREATE TABLE more AS SELECT range::VARCHAR AS a FROM range(300000)'); "
+        "c.execute('CREATE INDEX i ON more (a)'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(lake.warehouse)], check=False)
+    with pytest.raises(duckdb.IOException, match="while replaying WAL"):
+        lake.open_warehouse()
+    looked = lake.run_command("lake", "runs")
+    assert looked.returncode == 0, looked.stderr
+    with lake.open_warehouse() as connection:
+        assert connection.execute("SELECT count(*) FROM more").fetchone() == (300_000,)
 
 
 @pytest.mark.parametrize("kind", WAL)

@@ -133,6 +133,17 @@ def test_only_held_batches_are_released_and_only_with_a_reason(lake: Lake) -> No
 
 
 @pytest.mark.slow
+def test_to_release_a_batch_that_no_file_can_be_read_of_takes_it_away_and_says_so(lake: Lake) -> None:
+    lake.run()
+    damage(lake, "B-2.parquet")
+    lake.run()
+    done = lake.run_command("lake", "release", "B-2", "--reason", "the instrument was not in use")
+    assert (done.returncode, "takes its rows out of the marts" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert lake.run().held == {}
+    assert len(rows(lake, "B-2")["mart_bioreactor_overview"]) == 0
+
+
+@pytest.mark.slow
 def test_a_batch_whose_damaged_file_is_taken_away_goes(lake: Lake) -> None:
     lake.run()
     damage(lake, "B-2.parquet")

@@ -118,6 +118,7 @@ def test_a_suite_of_another_shape_is_refused() -> None:
         ({"description": "", "uom": "", "physical_minimum": 0}, "physical_min"),
         ({"description": "", "uom": "", "physical_min": "0"}, "'0'"),
         ({"description": "", "uom": "", "physical_min": 0, "expected_min": -1}, "not in order"),
+        ({"description": "", "uom": "", "physical_max": float("nan")}, "is nan"),
         ({"description": "", "uom": "", "logging": "sometimes"}, "sometimes"),
         ([], "no mapping"),
     ],

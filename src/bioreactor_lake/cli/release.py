@@ -19,13 +19,16 @@ def release(batches: tuple[str, ...], reason: str, env: str | None) -> None:
     from kedro.framework.project import pipelines
 
     from bioreactor_lake.cli.session import open_catalog
-    from bioreactor_lake.datasets.releases import release_batches
+    from bioreactor_lake.datasets.releases import find_unread, release_batches
     from bioreactor_lake.lake.runs import running
 
     if not reason.strip():
         raise click.BadParameter("a release needs a reason", param_hint="--reason")
     with running(), open_catalog(env) as catalog:
         released = release_batches(catalog, pipelines["__default__"], batches, reason.strip())
+        unread = find_unread(catalog, released)
     for batch, holds in released.items():
         click.echo(f"{batch} is released: {'; '.join(hold.reason for hold in holds)}")
+        if batch in unread:
+            click.echo(f"None of the files of {batch} can be read now: that run takes its rows out of the marts.")
     click.echo("Next: kedro run --pipeline marts")

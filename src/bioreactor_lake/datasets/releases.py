@@ -58,6 +58,14 @@ def release_batches(
     return {batch: holds[batch] for batch in batches}
 
 
+def find_unread(catalog: CatalogProtocol[Any, Any], batches: Collection[str]) -> set[str]:
+    """Those of some batches that no accepted file has readings of: as it is now, there is nothing of them."""
+    manifest = catalog[MANIFEST]
+    backend = warehouse.connect(manifest.warehouse_config, write=True)
+    query = f"SELECT DISTINCT unnest(batch_ids) FROM {manifest.qualified_name} WHERE status = 'accepted'"
+    return set(batches) - {batch for (batch,) in backend.raw_sql(query).fetchall()}
+
+
 def _share(backend: Any, tables: Iterable[tuple[Any, ir.Table]]) -> None:
     """Keep releases in the database of the marts as well; where it cannot be reached, the next publish does."""
 

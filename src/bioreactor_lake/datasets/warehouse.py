@@ -254,7 +254,14 @@ def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | No
         reraise=True,
     )
     try:
-        return waiting(_connect, path, read_only=not write, **_set(config))
+        try:
+            return waiting(_connect, path, read_only=not write, **_set(config))
+        except duckdb.IOException as error:
+            if write or not _is_left_unfinished(error):
+                raise
+            # Of what a killed process left in the log, DuckDB lets nobody but a writer take in an index.
+            waiting(duckdb.connect, str(path)).close()
+            return waiting(_connect, path, read_only=True, **_set(config))
     except duckdb.Error as error:
         if _is_locked(error):
             raise LockedError(
@@ -267,10 +274,13 @@ def _open(path: Path, config: WarehouseConfig, write: bool, patience: float | No
             path.unlink(missing_ok=True)
         if "ermission denied" in str(error):
             next_step = "Give this user the right to write the file and its folder."
+        elif _is_left_unfinished(error):
+            next_step = "The next kedro run finishes what a killed process left; nothing is lost."
         else:
             next_step = (
                 "Check that the file is a DuckDB file of this version, readable and on a disk with space. "
-                "It can be deleted: kedro run rebuilds it from the raw files."
+                "It can be deleted: kedro run rebuilds it from the raw files. What no run can build again comes from a "
+                "backup, see docs/restore.md."
             )
         raise LakeError(
             f"DuckDB cannot open {path}: {error}", kept="Nothing was changed.", next_step=next_step
@@ -295,6 +305,10 @@ def _connect(path: Path, **settings: Any) -> ibis.BaseBackend:
 
 def _is_locked(error: BaseException) -> bool:
     return isinstance(error, duckdb.IOException) and "could not set lock on file" in str(error).lower()
+
+
+def _is_left_unfinished(error: BaseException) -> bool:
+    return "while replaying WAL" in str(error) and "Bad file descriptor" in str(error)
 
 
 def _holder(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
@@ -69,7 +70,7 @@ def read_tags(config: Mapping[str, Any]) -> dict[str, Tag]:
         found = _read(Tag, name, said, "tags.yml")
         for bound in ("physical_min", "physical_max", "expected_min", "expected_max"):
             value = getattr(found, bound)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            if value is not None and not _is_limit(value):
                 raise UsageError(f"{bound} of {name} in tags.yml is {value!r}.", next_step="Write a number or null.")
         bounds = [found.physical_min, found.expected_min, found.expected_max, found.physical_max]
         given = [bound for bound in bounds if bound is not None]
@@ -84,6 +85,11 @@ def read_tags(config: Mapping[str, Any]) -> dict[str, Tag]:
             )
         tags[name] = found
     return tags
+
+
+def _is_limit(value: Any) -> bool:
+    # Nothing is above NaN, so it would be no limit at all.
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def read_equipment(config: Mapping[str, Any]) -> dict[str, Equipment]:

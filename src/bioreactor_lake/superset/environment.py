@@ -29,6 +29,7 @@ def ensure_environment(folder: Path, lock: Path, say: Callable[[str], None]) -> 
     Raises:
         LakeError: It could not be installed.
     """
+    folder = folder.resolve()  # venv makes none where a link is
     python, done = folder / "bin" / "python", folder / _DONE
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     if python.exists() and done.exists() and done.read_text() == digest:
