@@ -72,8 +72,8 @@ def site(lake: Lake) -> Path:
 def test_the_static_site_holds_every_preview(lake: Lake, site: Path) -> None:
     assert (site / "index.html").exists()
     answers = [path.read_text() for path in (site / "api").rglob("*") if path.is_file()]
-    assert sum('"preview_type"' in answer for answer in answers) == 9
-    assert sum('"kind"' in answer for answer in answers) == 9
+    assert sum('"preview_type"' in answer for answer in answers) == 12
+    assert sum('"kind"' in answer for answer in answers) == 10
     assert not any(lake.password in answer for answer in answers)
 
 
@@ -99,7 +99,7 @@ def node_of(site: Path, name: str) -> str:
 def test_the_static_site_shows_layers_and_a_tables_rows(browser: Browser, address: str, site: Path) -> None:
     browser.open(f"{address}/?pid=__default__&sid={node_of(site, 'dim_batch')}")
     browser.wait_for("document.querySelectorAll('.preview-table__row').length === 5")
-    assert browser.texts(".pipeline-layer-name") == ["raw", "staging", "curated", "marts"]
+    assert browser.texts(".pipeline-layer-name") == ["landing", "raw", "staging", "curated", "marts"]
     tops = "Array.from(document.querySelectorAll('.pipeline-layer-name'), one => one.getBoundingClientRect().top)"
     found = browser.evaluate(tops)
     assert found == sorted(found)
