@@ -72,6 +72,11 @@ def test_whatever_a_text_file_holds_each_row_is_read_or_has_a_reason(reader: Rea
     check()
 
 
+def test_a_file_with_a_blank_header_is_refused(reader: Reader) -> None:
+    for config in (WIDE, {**WIDE, "text": {"comment": "#"}}):
+        assert "header is blank" in reader.read(f"\n{T},1\n", config).facts["reason"]
+
+
 def test_a_compressed_bomb_is_refused(reader: Reader) -> None:
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb") as stream:

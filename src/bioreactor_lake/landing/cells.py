@@ -90,6 +90,8 @@ def facts_of(path: str, lines: list[list[str]], profile: Profile, limits: Limits
         )
     header = lines[rule.skip_top : rule.skip_top + rule.header]
     width = len(rule.columns) or max((len(line) for line in header), default=0)
+    if not width:
+        raise UnreadableFile("its header is blank", next_step="check the file, and lines.skip_top of the profile")
     if width > limits.columns:
         raise UnreadableFile(
             f"it has {width:,} columns", next_step="check the delimiter, or raise limits.columns of landing_zone"
