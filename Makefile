@@ -29,7 +29,7 @@ test: $(VENV)/.installed-dev
 test-all: test test-slow
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -212,17 +212,12 @@ class Lake:
                     continue
                 if before is not None and table in before:
                     names = [name for name in rows.columns if name in before[table]]
-                    # A column of nulls has another type where other batches have values.
                     ours, theirs = (
-                        one[one.batch_id.isin(left)][names].reset_index(drop=True).astype(object)
+                        untyped(one[one.batch_id.isin(left)][names].reset_index(drop=True))
                         for one in (mine, before[table])
                     )
-                    pd.testing.assert_frame_equal(
-                        ours.where(ours.notna(), None),
-                        theirs.where(theirs.notna(), None),
-                        obj=f"held batches of {table}",
-                    )
-                mine, rows = (one[~one.batch_id.isin(left)].reset_index(drop=True) for one in (mine, rows))
+                    pd.testing.assert_frame_equal(ours, theirs, obj=f"held batches of {table}")
+                mine, rows = (untyped(one[~one.batch_id.isin(left)].reset_index(drop=True)) for one in (mine, rows))
             # Postgres appends a column that comes back; held rows have nothing in a new one.
             pd.testing.assert_frame_equal(mine, rows, rtol=1e-9, obj=table, check_like=True, check_dtype=not held)
 
@@ -275,6 +270,12 @@ def environment_of(lake: Lake) -> dict[str, str]:
         "BIOREACTOR_LAKE_POSTGRES_URL": lake.database,
         "BIOREACTOR_LAKE_REPORTS": str(lake.folder / "reports"),
     }
+
+
+def untyped(rows: pd.DataFrame) -> pd.DataFrame:
+    """A column of nulls has another type where other batches have values."""
+    values = rows.astype(object)
+    return values.where(values.notna(), None)
 
 
 @contextmanager
