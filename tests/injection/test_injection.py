@@ -41,7 +41,7 @@ ATTACKS = (
     "read_text('/etc/passwd')",
     "../../etc/passwd",
     "NULL",
-    "B'); COPY public.witness TO PROGRAM 'touch /tmp/owned'; --",
+    "B'); COPY public.witness TO PROGRAM 'touch owned'; --",
 )
 WITNESS = ("public.witness", "marts.witness")
 

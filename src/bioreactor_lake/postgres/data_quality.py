@@ -16,9 +16,8 @@ from typing import Any
 
 import psycopg
 
-from bioreactor_lake.postgres import holdings
-from bioreactor_lake.postgres.storage import held_columns
-from bioreactor_lake.sql import literal, quote
+from bioreactor_lake.postgres import holdings, recorded_tables
+from bioreactor_lake.sql import quote
 
 MART = "marts.mart_data_quality"
 DESCRIPTION = "One row per run and expectation, and one per batch that failed it; is_current is what is so now"
@@ -57,9 +56,6 @@ _SAME = (
     "AND coalesce({0}.batch_id, '') = coalesce({1}.batch_id, '')"
 )
 
-# A run ends all the same where somebody keeps the table locked.
-_PATIENCE = "3s"
-
 
 @dataclass(frozen=True)
 class Published:
@@ -88,11 +84,10 @@ def ensure(connection: psycopg.Connection[Any], lake_id: str) -> None:
     Raises:
         LakeError: The database belongs to another lake; nothing was changed.
     """
-    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+    recorded_tables.limit_patience(connection)
     holdings.ensure(connection)
     holdings.claim(connection, lake_id, take_over=False)
-    if not set(held_columns(connection, MART)) >= set(COLUMNS):
-        _create(connection)
+    recorded_tables.ensure(connection, MART, COLUMNS, definition())
     filled_by = connection.execute("SELECT logic FROM lake.marts WHERE mart = %s", [MART]).fetchone()
     if filled_by != (lake_id,):
         connection.execute(f"DELETE FROM {MART}")
@@ -169,8 +164,7 @@ def keep_failures(connection: psycopg.Connection[Any], failing: Collection[tuple
 
 
 def definition() -> list[str]:
-    """The statements that make the table, or give it what an earlier version did not have yet; the schema is there."""
-    defined = ", ".join(f"{quote(name)} {kind}" for name, (kind, _) in COLUMNS.items())
+    """As of `recorded_tables.define`."""
     name = MART.rpartition(".")[2]
     indexes = (
         ("UNIQUE INDEX", f"key ON {MART} (run_id, {_ABOUT})", ""),
@@ -178,16 +172,5 @@ def definition() -> list[str]:
         ("INDEX", f"current ON {MART} ({_ABOUT})", " WHERE is_current"),
         ("INDEX", f"batch_id ON {MART} (batch_id)", " WHERE batch_id IS NOT NULL"),
     )
-    return [
-        f"CREATE TABLE IF NOT EXISTS {MART} ({defined})",
-        *(f"ALTER TABLE {MART} ADD COLUMN IF NOT EXISTS {quote(one)} {kind}" for one, (kind, _) in COLUMNS.items()),
-        *(f"CREATE {kind} IF NOT EXISTS {name}_{columns}{condition}" for kind, columns, condition in indexes),
-        f"COMMENT ON TABLE {MART} IS {literal(DESCRIPTION)}",
-        *(f"COMMENT ON COLUMN {MART}.{quote(name)} IS {literal(text)}" for name, (_, text) in COLUMNS.items()),
-    ]
-
-
-def _create(connection: psycopg.Connection[Any]) -> None:
-    connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
-    for statement in ("CREATE SCHEMA IF NOT EXISTS marts", *definition()):
-        connection.execute(statement)
+    created = [f"CREATE {kind} IF NOT EXISTS {name}_{columns}{condition}" for kind, columns, condition in indexes]
+    return recorded_tables.define(MART, COLUMNS, DESCRIPTION, indexes=created)

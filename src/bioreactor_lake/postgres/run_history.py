@@ -13,8 +13,8 @@ from typing import Any
 
 import psycopg
 
-from bioreactor_lake.postgres.storage import held_columns
-from bioreactor_lake.sql import literal, quote
+from bioreactor_lake.postgres import recorded_tables
+from bioreactor_lake.sql import quote
 
 MART = "marts.mart_run_history"
 DESCRIPTION = "One row per run and node; what is true of the run is on each of its rows"
@@ -49,9 +49,6 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "recorded_at": ("timestamp with time zone", "When the warehouse had the run"),
 }
 
-# A run ends all the same where somebody keeps the table locked.
-_PATIENCE = "3s"
-
 
 def belongs_to(connection: psycopg.Connection[Any], lake_id: str) -> bool:
     """Whether a lake is the one that publishes into the database."""
@@ -60,26 +57,17 @@ def belongs_to(connection: psycopg.Connection[Any], lake_id: str) -> bool:
 
 def ensure(connection: psycopg.Connection[Any]) -> None:
     """Create the table if it is not there, and the columns that an earlier version did not have yet."""
-    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-    held = held_columns(connection, MART)
-    if set(held) >= set(COLUMNS):
-        return
-    connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
-    for statement in ("CREATE SCHEMA IF NOT EXISTS marts", *definition()):
-        connection.execute(statement)
+    recorded_tables.limit_patience(connection)
+    recorded_tables.ensure(connection, MART, COLUMNS, definition())
 
 
 def definition() -> list[str]:
-    """The statements that make the table, or give it what an earlier version did not have yet; the schema is there."""
-    defined = ", ".join(f"{quote(name)} {kind}" for name, (kind, _) in COLUMNS.items())
-    return [
-        f"CREATE TABLE IF NOT EXISTS {MART} ({defined}, PRIMARY KEY (run_id, node))",
-        *(f"ALTER TABLE {MART} ADD COLUMN IF NOT EXISTS {quote(name)} {kind}" for name, (kind, _) in COLUMNS.items()),
-        f"CREATE INDEX IF NOT EXISTS mart_run_history_started_at ON {MART} (started_at)",
-        f"CREATE INDEX IF NOT EXISTS mart_run_history_recorded_at ON {MART} (recorded_at)",
-        f"COMMENT ON TABLE {MART} IS {literal(DESCRIPTION)}",
-        *(f"COMMENT ON COLUMN {MART}.{quote(name)} IS {literal(text)}" for name, (_, text) in COLUMNS.items()),
+    """As of `recorded_tables.define`."""
+    indexes = [
+        f"CREATE INDEX IF NOT EXISTS mart_run_history_{column} ON {MART} ({column})"
+        for column in ("started_at", "recorded_at")
     ]
+    return recorded_tables.define(MART, COLUMNS, DESCRIPTION, key="run_id, node", indexes=indexes)
 
 
 def runs_of_late(connection: psycopg.Connection[Any], look_back: timedelta) -> tuple[datetime | None, set[str]]:

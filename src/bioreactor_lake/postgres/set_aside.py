@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg
 
-from bioreactor_lake.postgres.storage import held_columns
-from bioreactor_lake.sql import literal, quote
+from bioreactor_lake.postgres import recorded_tables
+from bioreactor_lake.sql import quote
 
 MART = "marts.mart_set_aside"
 DESCRIPTION = "One row per quarantined file, held batch, or file with rejected rows, as of the last run"
@@ -26,28 +26,17 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "since": ("timestamp with time zone", "When a run first told of it here, UTC"),
 }
 _GIVEN = ("kind", "name", "batch_id", "rows", "reason")
-# A run ends all the same where somebody keeps the table locked.
-_PATIENCE = "3s"
 
 
 def ensure(connection: psycopg.Connection[Any]) -> None:
     """Create the table if it is not there."""
-    connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-    if set(held_columns(connection, MART)) >= set(COLUMNS):
-        return
-    connection.execute("SELECT pg_advisory_xact_lock(hashtext('bioreactor_lake'))")
-    for statement in ("CREATE SCHEMA IF NOT EXISTS marts", *definition()):
-        connection.execute(statement)
+    recorded_tables.limit_patience(connection)
+    recorded_tables.ensure(connection, MART, COLUMNS, definition())
 
 
 def definition() -> list[str]:
-    """The statements that make the table; the schema is there."""
-    defined = ", ".join(f"{quote(name)} {kind}" for name, (kind, _) in COLUMNS.items())
-    return [
-        f"CREATE TABLE IF NOT EXISTS {MART} ({defined}, PRIMARY KEY (kind, name))",
-        f"COMMENT ON TABLE {MART} IS {literal(DESCRIPTION)}",
-        *(f"COMMENT ON COLUMN {MART}.{quote(name)} IS {literal(text)}" for name, (_, text) in COLUMNS.items()),
-    ]
+    """As of `recorded_tables.define`."""
+    return recorded_tables.define(MART, COLUMNS, DESCRIPTION, key="kind, name")
 
 
 def replace(connection: psycopg.Connection[Any], rows: Sequence[dict[str, Any]]) -> None:
