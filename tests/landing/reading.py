@@ -15,7 +15,7 @@ from bioreactor_lake.datasets.landing_zone import REJECTS, make_rejects
 from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.landing.zone import LandedFile
 from bioreactor_lake.pipelines.ingestion.nodes import ReadByProfile
-from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+from bioreactor_lake.pipelines.ingestion.profiles.profile_yaml import read_profile
 
 WIDE: dict[str, Any] = {
     "time": {"columns": "time"},
@@ -63,7 +63,7 @@ class Reader:
         make_rejects(self.backend)
         work = self.folder / "work"
         work.mkdir(exist_ok=True)
-        profile = Profile.from_config("mine", config)
+        profile = read_profile("mine", config)
         file = LandedFile(f"mine/{path or location.name}", location, "", location.stat().st_size, True, "", True)
         conversion = self._conversions.setdefault(
             self.limits, Conversion(self.backend, ReadByProfile(), self.limits, work)

@@ -11,7 +11,7 @@ import pytest
 from tests.landing.reading import WIDE, Reader
 
 from bioreactor_lake.errors import UsageError
-from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+from bioreactor_lake.pipelines.ingestion.profiles.profile_yaml import read_profile
 
 T = "2025-06-01T10:00:00Z"
 
@@ -133,7 +133,7 @@ def test_a_naive_time_without_a_declared_zone_is_refused(reader: Reader) -> None
     assert found.times == ["2025-06-01 10:00:00"]
     assert "none of its 1 rows was read" in reader.read("time,x\n2025-06-01 10:00:00,1\n").facts["reason"]
     with pytest.raises(UsageError, match="have no zone, and declares none"):
-        Profile.from_config("mine", {**WIDE, "time": {"columns": "time", "format": "%d.%m.%Y %H:%M"}})
+        read_profile("mine", {**WIDE, "time": {"columns": "time", "format": "%d.%m.%Y %H:%M"}})
     with_zone = {**WIDE, "time": {"columns": "time", "format": "%d.%m.%Y %H:%M %z"}}
     assert reader.read("time,x\n01.06.2025 12:00 +0200,1\n", with_zone).times == ["2025-06-01 10:00:00"]
 
@@ -241,4 +241,4 @@ def test_a_workbook(reader: Reader) -> None:
 )
 def test_a_profile_that_means_nothing_is_refused(change: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says.replace("(", r"\(")):
-        Profile.from_config("mine", {**WIDE, **change})
+        read_profile("mine", {**WIDE, **change})

@@ -103,10 +103,10 @@ def test_a_profile_is_proposed_that_reads_the_file(
 ) -> None:
     import yaml
 
-    from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+    from bioreactor_lake.pipelines.ingestion.profiles.profile_yaml import read_profile
 
     file = sorted(real_data("pioreactor_od").glob("*.csv"))[0]
     proposed = lake[0].command("lake", "profile", "--propose", str(file))
     assert proposed.returncode == 0, proposed.stderr
     assert "10,944 of 10,944 rows read" in proposed.stderr
-    assert Profile.from_config("proposed", yaml.safe_load(proposed.stdout)).time.columns == ("timestamp",)
+    assert read_profile("proposed", yaml.safe_load(proposed.stdout)).time.columns == ("timestamp",)

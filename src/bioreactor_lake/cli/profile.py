@@ -142,14 +142,14 @@ def propose(file: Path, context: Any, zone: Any) -> tuple[str, Preview]:
     from bioreactor_lake.datasets.profile_preview import preview_file
     from bioreactor_lake.datasets.profile_proposals import propose_profile
     from bioreactor_lake.pipelines.ingestion.nodes import ReadByProfile
-    from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+    from bioreactor_lake.pipelines.ingestion.profiles.profile_yaml import read_profile
     from bioreactor_lake.pipelines.ingestion.reading_rules import ReadingRules
 
     proposal = propose_profile(file, ReadingRules.from_parameters(context.params["reading"]))
     lines = [f"# Proposed from the first lines of {file.name!a}."]
     lines += [f"# Confirm {_plain(question)}" for question in proposal.open_questions]
     text = "\n".join(lines) + "\n" + yaml.safe_dump(dict(proposal.config), sort_keys=False, allow_unicode=True)
-    profile = Profile.from_config("proposed", proposal.config)
+    profile = read_profile("proposed", proposal.config)
     return text, preview_file(file, file.name, profile, zone.limits, ReadByProfile())
 
 

@@ -19,7 +19,8 @@ from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.landing.text_cells import read_text
 from bioreactor_lake.landing.workbook_cells import read_workbook
 from bioreactor_lake.landing.zone import LandedFile
-from bioreactor_lake.pipelines.ingestion.profiles.cells import FACTS, Head
+from bioreactor_lake.pipelines.ingestion.profiles.cells import FACTS
+from bioreactor_lake.pipelines.ingestion.profiles.columns import Head
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
 from bioreactor_lake.sql import literal, quote, storable

@@ -41,7 +41,7 @@ class ProfilesDataset(AbstractDataset[None, Callable[[], "Mapping[str, Profile]"
     def _read(self) -> dict[str, Profile]:
         import yaml
 
-        from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+        from bioreactor_lake.pipelines.ingestion.profiles.profile_yaml import read_profile
 
         found: dict[str, Any] = {}
         for folder in self._folders:
@@ -54,7 +54,7 @@ class ProfilesDataset(AbstractDataset[None, Callable[[], "Mapping[str, Profile]"
                     ) from error
                 before = found.get(path.stem)
                 found[path.stem] = _merge(before, content) if before is not None else content
-        return {name: Profile.from_config(name, content) for name, content in sorted(found.items())}
+        return {name: read_profile(name, content) for name, content in sorted(found.items())}
 
     def _describe(self) -> dict[str, Any]:
         return {"folders": self._folders}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bioreactor_lake.landing.limits import Limits
-from bioreactor_lake.pipelines.ingestion.profiles.cells import LONGEST_TEXT, Head, find_facts, name_columns
+from bioreactor_lake.pipelines.ingestion.profiles.cells import LONGEST_TEXT, find_facts
+from bioreactor_lake.pipelines.ingestion.profiles.columns import Head, name_columns
 from bioreactor_lake.pipelines.ingestion.profiles.places import locate
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
@@ -188,3 +190,10 @@ def _from_microseconds(microseconds):  # type: ignore[no-untyped-def]
 @ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, TIME), dt.Timestamp(timezone="UTC")))
 def _at_zone(zone, naive):  # type: ignore[no-untyped-def]
     """The moment at which a zone's clocks show a naive time."""
+
+
+def look_up(key: ir.Value, values: Mapping[str, str]) -> ir.Value:
+    """What stands beside a text in a list; null for a text that is not in it."""
+    if not values:
+        return ibis.null("string")
+    return ibis.cases(*((key == name, value) for name, value in sorted(values.items())))

@@ -24,7 +24,7 @@ class RawFiles(Protocol):
 
 
 if TYPE_CHECKING:
-    from bioreactor_lake.pipelines.ingestion.profiles.cells import Head
+    from bioreactor_lake.pipelines.ingestion.profiles.columns import Head
     from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 
 
@@ -47,7 +47,7 @@ class ReadByProfile:
 
     def readings(self, lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
         """Readings of lines without a reason."""
-        from bioreactor_lake.pipelines.ingestion.profiles.cells import list_readings
+        from bioreactor_lake.pipelines.ingestion.profiles.readings import list_readings
 
         return list_readings(lines, profile, head)
 

@@ -1,38 +1,19 @@
-"""From the cells of a file to readings, by its profile: pure expressions over a table of texts."""
+"""From the cells of a file to rows with a time, a batch and an equipment, or a reason: pure expressions."""
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
-from bioreactor_lake.pipelines.ingestion.casts import plain_text
+from bioreactor_lake.pipelines.ingestion.casts import look_up, plain_text
+from bioreactor_lake.pipelines.ingestion.profiles.columns import KEYS, Head, find_cell, name_tags, number_cells
 from bioreactor_lake.pipelines.ingestion.profiles.places import Place
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.profiles.times import add_elapsed, read_elapsed, read_time
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
-
-_SHOWN_COLUMNS = 20
-_KEYS = ("batch_id", "equipment_id", "site")
-
-
-@dataclass(frozen=True)
-class Head:
-    """What files of one shape have in common: expressions are made from it, so they are the same for all such files.
-
-    Args:
-        columns: Names in order; the cells of the first are the column `c1`.
-        units: Names and units, where the files have a line of units.
-        batch_in_rows: Whether each row names its batch.
-    """
-
-    columns: tuple[str, ...]
-    units: tuple[tuple[str, str], ...] = ()
-    batch_in_rows: bool = True
 
 
 def find_facts(
@@ -85,7 +66,7 @@ def read_lines(cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
     Raises:
         UnreadableFile: The file lacks what the profile reads.
     """
-    columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
+    columns = number_cells(head.columns)
     blank = ibis.and_(*(plain_text(cells[cell]) == "" for cell in columns.values()))
     kept = cells.fault.notnull() | ~blank
     kept &= cells.line <= cells.last_line - profile.lines.skip_bottom
@@ -93,7 +74,7 @@ def read_lines(cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
         kept &= ~ibis.coalesce(cells.text, cells.c1).lstrip().startswith(profile.comment)
     rows = cells.filter(kept).mutate(**{cell: _without_missing(cells[cell], profile) for cell in columns.values()})
 
-    keys = {name: _key(getattr(profile, _FIELDS[name]), name, rows, columns) for name in _KEYS}
+    keys = {name: _key(getattr(profile, KEYS[name]), name, rows, columns) for name in KEYS}
     rows = rows.mutate(**keys)
     time, no_time = _time(rows, columns, profile, head.batch_in_rows)
     several = ibis.or_(*(rows[cell].contains("\n") for cell in _used(profile, head, columns)))
@@ -112,18 +93,6 @@ def read_lines(cells: ir.Table, profile: Profile, head: Head) -> ir.Table:
     return rows
 
 
-def list_readings(lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
-    """The readings of lines without a reason. Grain: one row per reading.
-
-    Args:
-        lines: As of `read_lines`.
-        profile: The profile.
-        head: What the file's shape is.
-    """
-    good = lines.filter(lines.reason.isnull())
-    return _long_readings(good, profile, head) if profile.is_long else _wide_readings(good, profile, head)
-
-
 def list_rejects(lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
     """The lines that were not read. Grain: one row per line, with its reason."""
     bad = lines.filter(lines.reason.notnull())
@@ -135,116 +104,6 @@ def list_rejects(lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
 
 LONGEST_TEXT = 4000
 """Characters that are kept of a rejected line; the file has the rest."""
-
-_FIELDS = {"batch_id": "batch", "equipment_id": "equipment", "site": "site"}
-
-
-def name_tags(profile: Profile, head: Head) -> dict[str, tuple[str, str | None]]:
-    """Of a wide file the columns that are tags, each with its tag and unit.
-
-    Raises:
-        UnreadableFile: No column is one, or two are the same.
-    """
-    units = dict(head.units)
-    other = {*profile.time.columns, *profile.ignore}
-    other |= {place.text for key in _FIELDS.values() for place in getattr(profile, key) if place.kind == "column"}
-    tags: dict[str, tuple[str, str | None]] = {}
-    for column in head.columns:
-        if column in other or (profile.only and column not in profile.only):
-            continue
-        found = re.search(profile.tag_pattern, column) if profile.tag_pattern else None
-        name = found["tag"] if found else column
-        tag = profile.rename.get(column, profile.rename.get(name, name))
-        pattern_unit = found.groupdict().get("unit") if found else None
-        unit = profile.units.get(tag) or profile.units.get(column) or pattern_unit or units.get(column)
-        tags[column] = tag, unit or None
-    if not tags:
-        raise UnreadableFile("no column is a tag by the profile", next_step="see wide.only and wide.ignore")
-    names = [tag for tag, _ in tags.values()]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise UnreadableFile(f"two columns are the tag {doubled[0]!r}", next_step="rename one of them: tags.rename")
-    return tags
-
-
-def name_columns(header: Sequence[str]) -> tuple[str, ...]:
-    """Names of columns; one that has none is called after its place.
-
-    Raises:
-        UnreadableFile: Two are called the same.
-
-    >>> name_columns(["", "pH "])
-    ('column 1', 'pH')
-    """
-    names = tuple(name.replace("\0", "").strip() or f"column {number}" for number, name in enumerate(header, 1))
-    if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise UnreadableFile(
-            f"two columns are called {doubled[0]!r}", next_step="name them anew with lines.columns in the profile"
-        )
-    return names
-
-
-def _wide_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
-    tags = name_tags(profile, head)
-    columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
-    if filled := [columns[one] for one in tags if profile.change_only == ("*",) or one in profile.change_only]:
-        so_far = ibis.window(group_by=["batch_id", "equipment_id"], order_by="line", preceding=None, following=0)
-        # A value and the blanks after it have as many values up to them.
-        good = good.mutate(**{f"n_{cell}": good[cell].count().over(so_far) for cell in filled})
-        kept = {cell: ibis.window(group_by=["batch_id", "equipment_id", f"n_{cell}"]) for cell in filled}
-        good = good.mutate(**{cell: good[cell].max().over(kept[cell]) for cell in filled})
-    cells = [
-        ibis.struct(
-            {
-                "tag": ibis.literal(tag),
-                "unit": ibis.literal(unit, type="string"),
-                "is_state": ibis.literal(column in profile.states or tag in profile.states),
-                "text": good[columns[column]],
-            }
-        )
-        for column, (tag, unit) in tags.items()
-    ]
-    long = good.select("line", *_KEYS, "ts", cell=ibis.array(cells).unnest()).unpack("cell")
-    read = _with_values(long.filter(long.text.notnull()), profile).mutate(quality=ibis.null("string"))
-    return _in_order(read.filter(read.value.notnull() | read.value_text.notnull()))
-
-
-def _long_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
-    columns = {name: f"c{number}" for number, name in enumerate(head.columns, 1)}
-
-    def column(name: str) -> ir.Value:
-        return good[_cell(name, columns)] if name else ibis.null("string")
-
-    unit = _look_up(good.tag, profile.units)
-    rows = good.select(
-        "line", *_KEYS, "ts", "tag",
-        unit=ibis.coalesce(unit, column(profile.unit)).cast("string"),
-        quality=column(profile.quality),
-        is_state=good.tag.isin(sorted(profile.states)) if profile.states else ibis.literal(False),
-        text=column(profile.value),
-    )  # fmt: skip
-    return _in_order(_with_values(rows, profile))
-
-
-def _in_order(readings: ir.Table) -> ir.Table:
-    return readings.select(*_KEYS, "ts", "tag", "value", "value_text", "unit", "quality", "line")
-
-
-def _with_values(rows: ir.Table, profile: Profile) -> ir.Table:
-    decimal, thousands = re.escape(profile.decimal), re.escape(profile.thousands)
-    whole = rf"(?:\d+|\d{{1,3}}(?:{thousands}\d{{3}})+)" if profile.thousands else r"\d+"
-    pattern = rf"^[+-]?(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?$"
-    plain: ir.Value = rows.text
-    if profile.thousands:
-        plain = plain.replace(profile.thousands, "")
-    if profile.decimal != ".":
-        plain = plain.replace(profile.decimal, ".")
-    number = (rows.text.re_search(pattern) & ~rows.is_state).ifelse(plain, None).try_cast("float64")
-    number = (number.isnan() | number.isinf()).ifelse(None, number)
-    rows = rows.mutate(value=number)
-    rows = rows.mutate(value_text=rows.value.isnull().ifelse(rows.text, None))
-    if profile.sentinels:
-        rows = rows.mutate(value=rows.value.isin(list(profile.sentinels)).ifelse(None, rows.value))
-    return rows
 
 
 def _without_missing(cell: ir.StringValue, profile: Profile) -> ir.Value:
@@ -274,9 +133,9 @@ def _time(
     rows: ir.Table, columns: Mapping[str, str], profile: Profile, batch_in_rows: bool
 ) -> tuple[ir.Value, ir.StringValue]:
     rule = profile.time
-    text = rows[_cell(rule.columns[0], columns)]
+    text = rows[find_cell(rule.columns[0], columns)]
     for name in rule.columns[1:]:
-        text = text + " " + rows[_cell(name, columns)]
+        text = text + " " + rows[find_cell(name, columns)]
     if not rule.unit:
         return read_time(text, rule.formats, rule.zone)
     number = text if profile.decimal == "." else text.replace(profile.decimal, ".")
@@ -300,7 +159,7 @@ def _origin(
     for place in profile.time.origin:
         formats = (place.format,) if place.format else ("iso",)
         if place.kind == "by_batch" and batch_in_rows:
-            text = _look_up(rows.batch_id, place.values)
+            text = look_up(rows.batch_id, place.values)
         elif place.kind == "column":
             if place.text not in columns:
                 continue
@@ -339,25 +198,8 @@ def _long_tag(rows: ir.Table, columns: Mapping[str, str], profile: Profile) -> i
     for text, name, _, _ in string.Formatter().parse(profile.tag):
         parts = [ibis.literal(text)] if text else []
         if name is not None:
-            parts.append(rows[_cell(name, columns)])
+            parts.append(rows[find_cell(name, columns)])
         for part in parts:
             tag = part if tag is None else tag + part
     assert tag is not None
-    return ibis.coalesce(_look_up(tag, profile.rename), tag) if profile.rename else tag
-
-
-def _look_up(key: ir.Value, values: Mapping[str, str]) -> ir.Value:
-    if not values:
-        return ibis.null("string")
-    return ibis.cases(*((key == name, value) for name, value in sorted(values.items())))
-
-
-def _cell(name: str, columns: Mapping[str, str]) -> str:
-    if name not in columns:
-        shown = ", ".join(repr(one) for one in list(columns)[:_SHOWN_COLUMNS])
-        more = f" and {len(columns) - _SHOWN_COLUMNS} more" if len(columns) > _SHOWN_COLUMNS else ""
-        raise UnreadableFile(
-            f"it has no column {name!r}; it has {shown}{more}",
-            next_step="check that it is the kind of export that the profile reads",
-        )
-    return columns[name]
+    return ibis.coalesce(look_up(tag, profile.rename), tag) if profile.rename else tag
