@@ -30,6 +30,8 @@ from bioreactor_lake.lake.logic import WHOLE, leaves, name_leaf
 from bioreactor_lake.sql import literal, quote
 
 _EXPECTED = "temp.main.expected_batches"
+EXTRACTED = "extracted"
+"""The kind of a table that is made of extracts: nothing of the warehouse is upstream of it."""
 EXPECTED_QUERY = f"SELECT batch_id, fingerprint FROM {_EXPECTED}"
 """A query for what the table of the last `expect` should hold."""
 EXPECTED_OF_ALL = f"(SELECT DISTINCT fingerprint FROM {_EXPECTED} WHERE starts_with(fingerprint, {literal(WHOLE)}))"
@@ -105,6 +107,17 @@ def remember_relation(backend: Any, name: str, kind: str, logic: str, table: ir.
     backend.raw_sql(
         f"INSERT INTO lake_state.relations VALUES ({literal(name)}, {literal(kind)}, {literal(logic)}, [{keyed}], "
         f"[{others}], {'NULL' if run_id is None else literal(run_id)}, make_timestamp(epoch_us(now())), "
+        f"{literal(library_versions())})"
+    )
+
+
+def remember_extracted(backend: Any, name: str, run_id: str | None) -> None:
+    """Keep that a table is made of extracts; part of the transaction that writes it."""
+    known_in_run.forget("relation")
+    backend.raw_sql(f"DELETE FROM lake_state.relations WHERE name = {literal(name)}")
+    backend.raw_sql(
+        f"INSERT INTO lake_state.relations VALUES ({literal(name)}, {literal(EXTRACTED)}, {literal(EXTRACTED)}, "
+        f"[]::VARCHAR[], []::VARCHAR[], {'NULL' if run_id is None else literal(run_id)}, make_timestamp(epoch_us(now())), "
         f"{literal(library_versions())})"
     )
 
@@ -252,7 +265,7 @@ def held_by(backend: Any, name: str, assume: Mapping[str, str] | None = None) ->
             "raw.files WHERE status = 'accepted' AND (schema_id, split_part(rules_hash, '-', 1)) IN "
             "(SELECT (schema_id, rules_hash) FROM lake_state.raw_branches)"
         )
-    if kind == "table":
+    if kind in ("table", EXTRACTED):
         return f"SELECT batch_id, fingerprint FROM lake_state.held WHERE name = {literal(name)}"
     return _combine(backend, upstreams, others, logic, assume or {})
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.conversion import Conversion, Converted, Reader
+from bioreactor_lake.datasets.extracted_records import describe_extract
 from bioreactor_lake.datasets.landed_raw import LandedRaw, NotOurs, name_raw_file
 from bioreactor_lake.datasets.landing_zone import FACTS, Known, ReadProfiles
 from bioreactor_lake.errors import LakeError
@@ -23,6 +24,7 @@ from bioreactor_lake.landing.ledger import Arrival, Ledger
 from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.landing.zone import LandedFile, arrival_of, find_files, hash_file
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
+from bioreactor_lake.sources.extracts import READER, find_extract
 from bioreactor_lake.sql import storable
 
 
@@ -102,6 +104,8 @@ class LandedReading:
             }
             self._write_raw(stale, converted, known, withdrawn, raw)
         for one in stale:
+            if (extract := find_extract(one.file.path, one.file.location)) is not None and one.reason is None:
+                one.facts |= describe_extract(self._backend, extract)
             if (found := converted.get(one.file.path)) is not None:
                 one.facts |= found.facts
         rows = [
@@ -123,6 +127,9 @@ class LandedReading:
 
     def _choose_profile(self, one: _Landed, profiles: Mapping[str, Profile]) -> None:
         source, rest = one.file.source, one.file.path_in_source
+        if one.reason is None and find_extract(one.file.path) is not None:
+            one.conversion = _digest(one.file.path, one.sha256, READER)
+            return
         fitting = [profile for profile in profiles.values() if profile.source == source and profile.fits(rest)]
         if one.reason is None and not source:
             one.reason = "it lies in no source's folder: kedro lake land FILE --source NAME"

@@ -60,6 +60,8 @@ REJECTS = "landed_rejects"
 """Temporary table of the rejected lines of a run."""
 
 ReadProfiles = Callable[[], "Mapping[str, Profile]"]
+Interpret = Callable[[ir.Table, Mapping[str, str]], ir.Table]
+"""Makes typed columns of the texts of records, given the zones of sources."""
 Known = dict[str, dict[str, Any]]
 """Rows of `landing.files` that count, by path."""
 
@@ -111,6 +113,12 @@ class LandingZone:
         self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {NOW} AS {query_rows(rows, FACTS)}")
         namespace = ops.Namespace(catalog="temp", database="main")
         return ops.DatabaseTable(NOW, schema_of(self._backend, [*FACTS.items()]), self._backend, namespace).to_expr()
+
+    def read_extracts(self, kind: str, sources: Mapping[str, Any], interpret: Interpret) -> ir.Table:
+        """What the extracts of sources say; arguments and result as of `extracted_records.read_records`."""
+        from bioreactor_lake.datasets.extracted_records import read_records
+
+        return read_records(self._backend, self._root, kind, sources, interpret)
 
     def _known(self) -> Known:
         """What is known of the files that were there last time, by path."""

@@ -22,6 +22,7 @@ from sqlglot import exp
 
 from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.expressions import schema_of
+from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.manifest import ManifestDataset
 from bioreactor_lake.datasets.tracing import collect_expressions
@@ -40,6 +41,10 @@ _INSPECTED = (
 _LANDED = (
     "No SQL computes it: landed files that are new or changed are read once, each by its file profile, and become raw "
     "files, one for each batch of a source."
+)
+_EXTRACTED = (
+    "No SQL of the warehouse computes it: it holds the records of all sources as they are by the extracts that have "
+    "landed. Which of their columns mean what is said in parameters_sources.yml."
 )
 
 
@@ -70,9 +75,10 @@ def _tell(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline, table: Any) ->
         with warehouse.glance(table.warehouse_config):
             if isinstance(table, ManifestDataset):
                 return "\n".join([title, "", _INSPECTED, "", *_say_columns(table, table.load().schema())])
-            if isinstance(table, LandedFilesDataset):
+            if isinstance(table, LandedFilesDataset | ExtractedTableDataset):
                 columns = schema_of(warehouse.connect(table.warehouse_config), [*table.column_types.items()])
-                return "\n".join([title, "", _LANDED, "", *_say_columns(table, columns)])
+                made = _LANDED if isinstance(table, LandedFilesDataset) else _EXTRACTED
+                return "\n".join([title, "", made, "", *_say_columns(table, columns)])
             data = collect_expressions(catalog, pipeline)[table.qualified_name]
             query = spell(warehouse.connect(table.warehouse_config), data)
             comment = _lay_out([title, "", *_say_columns(table, data.schema(), _trace(data))])

@@ -45,6 +45,17 @@ def reads_files_only(backend: Any, data: ir.Table) -> bool:
     return all(_is_of_files(backend, name_leaf(leaf)) for leaf in keyed_leaves(data))
 
 
+def can_be_restricted(backend: Any, data: ir.Table) -> bool:
+    """Whether fewer raw files give the rows of their batches; tables have rows of their own, whatever is set."""
+    views = [name for name in map(name_leaf, keyed_leaves(data)) if not _is_table(backend, name)]
+    return bool(views) and all(_is_of_files(backend, name) for name in views)
+
+
+def _is_table(backend: Any, name: str) -> bool:
+    found = holdings.relation_of(backend, name)
+    return found is not None and found[0] in ("table", holdings.EXTRACTED)
+
+
 def _is_of_files(backend: Any, name: str) -> bool:
     found = holdings.relation_of(backend, name) if name in _row_wise(backend) else None
     if found is None:
@@ -73,10 +84,10 @@ def restricted(backend: Any, data: ir.Table, batches: Sequence[str]) -> Iterator
 
     Args:
         backend: The warehouse.
-        data: What will be read; nothing is set unless all of it comes from raw files, row by row.
+        data: What will be read; nothing is set unless all of it comes from raw files, row by row, or from tables.
         batches: The batches, which the statement itself filters by as well.
     """
-    files = holdings.raw_files_of(backend, batches) if reads_files_only(backend, data) else {}
+    files = holdings.raw_files_of(backend, batches) if can_be_restricted(backend, data) else {}
     try:
         for schema_id, paths in files.items():
             listed = ", ".join(literal(escape_glob(path)) for path in paths)

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.manifest import ManifestDataset
 from bioreactor_lake.datasets.marts import MartDataset
@@ -88,6 +89,8 @@ def count_rows(dataset: WarehouseDataset) -> int | None:
         query = "SELECT count(*) FROM raw.files"
     elif isinstance(dataset, LandedFilesDataset):
         query = "SELECT count(*) FROM landing.files"
+    elif isinstance(dataset, ExtractedTableDataset):
+        query = f"SELECT count(*) FROM {dataset.qualified_name}"
     elif isinstance(dataset, ViewDataset):
         counted = (dataset.metadata or {}).get("counted_as")
         if counted is None:
@@ -120,7 +123,7 @@ def find_statistics(
     else:
         return None
     # Views are not written when the files beneath them change.
-    tables = MartDataset | MaterialisedDataset | LandedFilesDataset
+    tables = MartDataset | MaterialisedDataset | LandedFilesDataset | ExtractedTableDataset
     may_skip = isinstance(dataset, tables) and written is not None and written.batches == 0
     if may_skip and known is not None and known.get("place") == place:
         return known
@@ -128,7 +131,7 @@ def find_statistics(
     if isinstance(dataset, MartDataset):
         stored = _mart_storage(dataset)
         return None if stored is None else {**found, "rows": stored.rows, "file_size": stored.size_bytes}
-    if isinstance(dataset, ManifestDataset | LandedFilesDataset):
+    if isinstance(dataset, ManifestDataset | LandedFilesDataset | ExtractedTableDataset):
         # It keeps more of a file than the inspection says.
         found["columns"] = len(dataset.column_types)
     # The size of a table is not known before DuckDB's next checkpoint.

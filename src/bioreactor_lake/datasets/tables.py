@@ -13,7 +13,12 @@ from bioreactor_lake.datasets.expressions import compile_narrowed, compile_typed
 from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.portions import portions_of
 from bioreactor_lake.datasets.raw_check import confirm_raw_files
-from bioreactor_lake.datasets.raw_restriction import reads_files_only, remember_row_wise, restricted
+from bioreactor_lake.datasets.raw_restriction import (
+    can_be_restricted,
+    reads_files_only,
+    remember_row_wise,
+    restricted,
+)
 from bioreactor_lake.datasets.reads import find_reads
 from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.lake.locality import why_not_local
@@ -147,14 +152,18 @@ class MaterialisedDataset(WarehouseDataset):
         return int(rows)
 
     def _make(self, backend: Any, data: ir.Table) -> None:
-        query = f"{compile_typed(backend, data)} ORDER BY {self._order}"
         batches = [batch for batch, _ in holdings.expected(backend, None)]
-        local = why_not_local(data) is None and reads_files_only(backend, data)
+        local = why_not_local(data) is None and can_be_restricted(backend, data)
+        # The files of a portion hold no other batch: its rows need no filter, under which DuckDB is slower.
+        whole = compile_typed(backend, data) if not local or reads_files_only(backend, data) else None
         for number, portion in enumerate(portions_of(backend, batches) if local else [None]):
             write = f"INSERT INTO {self._qualified}" if number else f"CREATE OR REPLACE TABLE {self._qualified} AS"
-            # The files of a portion hold no other batch: its rows need no filter, under which DuckDB is slower.
+            if whole is not None or portion is None:
+                query = whole or compile_typed(backend, data)
+            else:
+                query = compile_narrowed(backend, data, portion)
             with nullcontext() if portion is None else restricted(backend, data, portion):
-                backend.raw_sql(f"{write} {query}")
+                backend.raw_sql(f"{write} {query} ORDER BY {self._order}")
         for column in self._indexes:
             name = quote(f"{self._table_name}_{column}")
             backend.raw_sql(f"CREATE INDEX {name} ON {self._qualified} ({quote(column)})")

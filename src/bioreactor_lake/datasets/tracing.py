@@ -12,6 +12,7 @@ from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets import MANIFEST
+from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.manifest import ManifestDataset
 from bioreactor_lake.datasets.named_batches import confirm_batches
@@ -57,7 +58,7 @@ def collect_expressions(
     known: dict[str, Any] = dict(stand_ins or {})
     for node in pipeline.nodes:
         # What is found by looking at files has no expression.
-        found_by_inspection = ManifestDataset | LandedFilesDataset
+        found_by_inspection = ManifestDataset | LandedFilesDataset | ExtractedTableDataset
         if any(name in catalog and isinstance(catalog[name], found_by_inspection) for name in node.outputs):
             continue
         found = node.run({name: known[name] if name in known else _load(catalog, name) for name in node.inputs})

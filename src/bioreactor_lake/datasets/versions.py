@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from bioreactor_lake.datasets import holdings
+from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.tables import MaterialisedDataset, ViewDataset
@@ -22,7 +23,7 @@ def version_of(backend: Any, dataset: Any) -> str | None:
     """
     if isinstance(dataset, ManifestDataset | AcceptedFilesDataset):
         return holdings.digest_rows(backend, _ACCEPTED)
-    if isinstance(dataset, MaterialisedDataset):
+    if isinstance(dataset, MaterialisedDataset | ExtractedTableDataset):
         return holdings.digest_rows(
             backend, f"SELECT batch_id, fingerprint FROM ({holdings.held_rows(dataset.qualified_name)})"
         )

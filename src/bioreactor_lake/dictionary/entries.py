@@ -13,6 +13,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets.history import NODE_RUNS, RUNS
+from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
 from bioreactor_lake.datasets.mart_shapes import PLAIN_FILE
@@ -153,7 +154,7 @@ def _collect(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> dict[str
 
 def _columns(dataset: Any, data: ir.Table | None, graph: LineageGraph, units: Mapping[str, str]) -> tuple[Column, ...]:
     if data is None:
-        by_inspection = ManifestDataset | LandedFilesDataset
+        by_inspection = ManifestDataset | LandedFilesDataset | ExtractedTableDataset
         kinds = dataset.column_types if isinstance(dataset, by_inspection) else {}
         described = [ColumnText(name, kind, dataset.column_descriptions.get(name, "")) for name, kind in kinds.items()]
     else:

@@ -14,6 +14,7 @@ import ibis.expr.types as ir
 from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import spell_type
 from bioreactor_lake.datasets.known_logic import remembered
+from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.landing_zone import LandingZoneDataset
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
@@ -100,7 +101,7 @@ class DatasetFacts:
             data: What the node returned for it, or None before it has.
         """
         dataset = self._names.dataset(name)
-        if isinstance(dataset, ManifestDataset | LandedFilesDataset):
+        if isinstance(dataset, ManifestDataset | LandedFilesDataset | ExtractedTableDataset):
             columns = dict(dataset.column_types)
         else:
             columns = _spell_columns(dataset, data.schema()) if isinstance(data, ir.Table) else {}

@@ -29,7 +29,8 @@ class Arrival:
         size_bytes: Its size.
         arrived_at: When the lake took it in or first saw it, UTC.
         arrived_by: Who landed it; of a file that was put there by other means, its owner.
-        how: `landed` by the command, or `found` in the folder.
+        how: `landed` by the command, `synced` from a source, or `found` in the folder.
+        run_id: The run that brought it, if one did.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Arrival:
     arrived_at: str
     arrived_by: str
     how: str
+    run_id: str = ""
 
     @property
     def source(self) -> str:

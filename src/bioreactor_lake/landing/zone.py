@@ -129,7 +129,9 @@ def confirm_source(source: str) -> str:
     return source
 
 
-def land(root: Path, source: str, given: Path) -> Iterator[tuple[str, bool]]:
+def land(
+    root: Path, source: str, given: Path, *, how: str = "landed", run_id: str = ""
+) -> Iterator[tuple[str, bool]]:
     """Copy a file, or a folder with all that is in it, into the landing zone, and write it into the ledger.
 
     A file that is there already, byte for byte, stays. One of the same name with other bytes is moved aside and kept.
@@ -138,6 +140,8 @@ def land(root: Path, source: str, given: Path) -> Iterator[tuple[str, bool]]:
         root: The landing zone; made where it is missing.
         source: The source.
         given: The file or folder. Of a folder its own name is part of the paths, since profiles may read it.
+        how: What the ledger says of how they came.
+        run_id: And which run brought them, if one did.
 
     Yields:
         The path under the landing zone, and whether the file is new.
@@ -152,7 +156,7 @@ def land(root: Path, source: str, given: Path) -> Iterator[tuple[str, bool]]:
         if any(part.startswith(".") for part in path.split("/")) or path.endswith(_UNFINISHED):
             continue
         try:
-            yield path, _land_one(root, path, original)
+            yield path, _land_one(root, path, original, how, run_id)
         except OSError as error:
             raise LakeError(
                 f"{original} cannot be landed: {error.strerror or error}.",
@@ -161,7 +165,7 @@ def land(root: Path, source: str, given: Path) -> Iterator[tuple[str, bool]]:
             ) from error
 
 
-def _land_one(root: Path, path: str, original: Path) -> bool:
+def _land_one(root: Path, path: str, original: Path, how: str, run_id: str) -> bool:
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.parent.resolve().is_relative_to(root.resolve()):
@@ -190,7 +194,7 @@ def _land_one(root: Path, path: str, original: Path) -> bool:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    Ledger(root).add([Arrival(path, sha256, size, now_utc(), _user(), "landed")])
+    Ledger(root).add([Arrival(path, sha256, size, now_utc(), _user(), how, run_id)])
     return True
 
 

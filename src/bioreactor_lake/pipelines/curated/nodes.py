@@ -34,11 +34,12 @@ def downsample_readings(stg_bioreactor: ir.Table) -> ir.Table:
     )
 
 
-def describe_batches(stg_bioreactor: ir.Table) -> ir.Table:
-    """The dimension of batches. Grain: one row per batch.
+def describe_batches(stg_bioreactor: ir.Table, batch_sheets: ir.Table) -> ir.Table:
+    """The dimension of batches. Grain: one row per batch that has readings.
 
     The equipment and the site of a batch are those with most readings, among equals the smallest name.
-    `duration_hours` is the time from the first reading to the last.
+    `duration_hours` is the time from the first reading to the last. What batch sheets say is null where they say
+    nothing; where several do, the smallest name of a source counts, then that of a record.
     """
     parts = stg_bioreactor.group_by("batch_id", "equipment_id", "site", "tag", "source_file").agg(
         readings=_.count(), ts_min=_.ts.min(), ts_max=_.ts.max()
@@ -53,9 +54,11 @@ def describe_batches(stg_bioreactor: ir.Table) -> ir.Table:
     )
     equipment = _most_frequent(parts, "equipment_id")
     site = _most_frequent(parts.filter(_.site.notnull()), "site")
+    sheet = _read_off_sheets(batch_sheets)
     return (
         batches.inner_join(equipment, "batch_id")
         .left_join(site, "batch_id")
+        .left_join(sheet, batches.batch_id == sheet.batch_id)
         .select(
             batches.batch_id,
             site.site,
@@ -67,6 +70,9 @@ def describe_batches(stg_bioreactor: ir.Table) -> ir.Table:
             reading_count=batches.reading_count.cast("int64"),
             tag_count=batches.tag_count,
             source_file_count=batches.source_file_count,
+            product=sheet.product,
+            recipe=sheet.recipe,
+            inoculation_time=sheet.inoculation_time,
         )
     )
 
@@ -86,6 +92,27 @@ def summarise_tags(stg_bioreactor: ir.Table) -> ir.Table:
         last_ts=_.ts.max(),
         reading_count=_.count(),
         null_count=(_.value.isnull() & _.value_text.isnull()).sum().cast("int64"),
+    )
+
+
+def list_sample_results(sample_results: ir.Table) -> ir.Table:
+    """Off-line results of samples. Grain: one row per result, which is a record of a source.
+
+    Of a sample and tag there may be several: repeats are results of their own. Analyses without a result yet are none.
+    """
+    is_result = _.value.notnull() | _.value_text.notnull()
+    return sample_results.filter(_.reason.isnull(), is_result).select(
+        "batch_id", "sample_id", "tag", "sampled_at", "value", "value_text", "unit", "source", "record_id"
+    )
+
+
+def _read_off_sheets(batch_sheets: ir.Table) -> ir.Table:
+    """What the sheets of a batch say, each column by the first that has it. Grain: one row per batch."""
+    first = ibis.struct({"source": _.source, "record_id": _.record_id})
+    return (
+        batch_sheets.filter(_.reason.isnull())
+        .group_by("batch_id")
+        .agg(**{name: _[name].argmin(first, where=_[name].notnull()) for name in ("product", "recipe", "inoculation_time")})
     )
 
 

@@ -23,9 +23,9 @@ def interpret(rows: ir.Table) -> ir.Table:
     null where it is one.
     """
     clean = rows.mutate(
-        **{name: _clean(rows[name]) for name in ("batch_id", "equipment_id", "site", "tag", "unit", "quality")},
+        **{name: clean_text(rows[name]) for name in ("batch_id", "equipment_id", "site", "tag", "unit", "quality")},
         value=_is_finite(rows.value).ifelse(rows.value, None),
-        value_text=_is_finite(rows.value).ifelse(None, ibis.coalesce(_clean(rows.value_text), _spell(rows.value))),
+        value_text=_is_finite(rows.value).ifelse(None, ibis.coalesce(clean_text(rows.value_text), _spell(rows.value))),
     )
     return clean.mutate(
         reason=ibis.cases(
@@ -63,7 +63,8 @@ def set_aside_rejects(raw_bioreactor: ir.Table, raw_files: ir.Table) -> ir.Table
     )
 
 
-def _clean(text: ir.StringValue) -> ir.StringValue:
+def clean_text(text: ir.StringValue) -> ir.StringValue:
+    """Text without NULs and blanks around it; null where nothing is left."""
     return _strip(text).nullif("")
 
 
