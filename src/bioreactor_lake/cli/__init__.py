@@ -23,6 +23,7 @@ from bioreactor_lake.cli.runs import runs
 from bioreactor_lake.cli.simulate import simulate
 from bioreactor_lake.cli.status import status
 from bioreactor_lake.cli.superset import superset
+from bioreactor_lake.cli.sync import sync
 from bioreactor_lake.cli.trace import trace
 from bioreactor_lake.cli.watch import watch
 
@@ -61,5 +62,6 @@ lake.add_command(runs)
 lake.add_command(simulate)
 lake.add_command(status)
 lake.add_command(superset)
+lake.add_command(sync)
 lake.add_command(trace)
 lake.add_command(watch)

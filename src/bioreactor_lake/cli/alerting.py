@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bioreactor_lake.lake.incidents import WAREHOUSE, WHOLE_RUN, Finding
+from bioreactor_lake.lake.incidents import SOURCE, WAREHOUSE, WHOLE_RUN, Finding
 from bioreactor_lake.lake.runs import Run
 from bioreactor_lake.lineage.started_by import find_starter, is_scheduled
 
@@ -102,6 +102,8 @@ def _observations(
     whole = not failed and known is None and not run.batches and not any(options.get(name) for name in _PARTS)
 
     def has_ended(what: str) -> bool:
+        if what.startswith(SOURCE):
+            return False
         if what == WAREHOUSE:
             return bool(written) or not failed
         return whole or what in written or (what == WHOLE_RUN and not failed)

@@ -36,9 +36,7 @@ def news_name(kind: str) -> str:
     return f"extracted_{kind}_sources"
 
 
-def read_records(
-    backend: Any, root: Path, kind: str, sources: Mapping[str, Any], interpret: Interpret
-) -> ir.Table:
+def read_records(backend: Any, root: Path, kind: str, sources: Mapping[str, Any], interpret: Interpret) -> ir.Table:
     """The rows of sources that have news. Grain: one row per record.
 
     Args:
@@ -134,9 +132,7 @@ def _fill(
     return digest
 
 
-def _select(
-    backend: Any, kind: str, source: Source, mapped: Mapped, extracts: Mapping[str, Sequence[Extract]]
-) -> str:
+def _select(backend: Any, kind: str, source: Source, mapped: Mapped, extracts: Mapping[str, Sequence[Extract]]) -> str:
     """A query for the columns of a source that mean something, from its tables as they are now."""
     is_rest, parts = source.rest is not None, []
     for number, name in enumerate(mapped.tables):
@@ -151,7 +147,8 @@ def _select(
             continue
         join = next(join for join in mapped.joins if join.table == name)
         # Of several with one key the first: a join must not make rows of its own.
-        one = f"SELECT * FROM ({records}) QUALIFY row_number() OVER (PARTITION BY {quote(join.key)} ORDER BY record_id) = 1"
+        first = f"row_number() OVER (PARTITION BY {quote(join.key)} ORDER BY record_id) = 1"
+        one = f"SELECT * FROM ({records}) QUALIFY {first}"
         parts.append(f"LEFT JOIN ({one}) AS t{number} ON {_place(join.on, mapped)} = t{number}.{quote(join.key)}")
     chosen = []
     for meaning in MEANINGS[kind]:

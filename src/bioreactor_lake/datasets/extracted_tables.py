@@ -71,7 +71,8 @@ class ExtractedTableDataset(WarehouseDataset):
             backend.raw_sql(f"CREATE TABLE {self._qualified} ({columns})")
             self._comment(backend, [*self.column_types])
         backend.raw_sql(
-            f"CREATE TABLE IF NOT EXISTS {_ORIGINS} (table_name VARCHAR, source VARCHAR, record_id VARCHAR, path VARCHAR)"
+            f"CREATE TABLE IF NOT EXISTS {_ORIGINS} "
+            "(table_name VARCHAR, source VARCHAR, record_id VARCHAR, path VARCHAR)"
         )
         backend.raw_sql(f"COMMENT ON TABLE {_ORIGINS} IS {literal(_ORIGINS_ARE)}")
         rows = self._replace(backend, data)

@@ -117,8 +117,8 @@ def remember_extracted(backend: Any, name: str, run_id: str | None) -> None:
     backend.raw_sql(f"DELETE FROM lake_state.relations WHERE name = {literal(name)}")
     backend.raw_sql(
         f"INSERT INTO lake_state.relations VALUES ({literal(name)}, {literal(EXTRACTED)}, {literal(EXTRACTED)}, "
-        f"[]::VARCHAR[], []::VARCHAR[], {'NULL' if run_id is None else literal(run_id)}, make_timestamp(epoch_us(now())), "
-        f"{literal(library_versions())})"
+        f"[]::VARCHAR[], []::VARCHAR[], {'NULL' if run_id is None else literal(run_id)}, "
+        f"make_timestamp(epoch_us(now())), {literal(library_versions())})"
     )
 
 

@@ -12,8 +12,8 @@ from ibis.backends.sql.datatypes import DuckDBType
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from bioreactor_lake.datasets.history import NODE_RUNS, RUNS
 from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
+from bioreactor_lake.datasets.history import NODE_RUNS, RUNS
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
 from bioreactor_lake.datasets.mart_shapes import PLAIN_FILE

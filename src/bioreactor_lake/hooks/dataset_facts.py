@@ -13,8 +13,8 @@ import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import spell_type
-from bioreactor_lake.datasets.known_logic import remembered
 from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
+from bioreactor_lake.datasets.known_logic import remembered
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
 from bioreactor_lake.datasets.landing_zone import LandingZoneDataset
 from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset

@@ -12,6 +12,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 WAREHOUSE, WHOLE_RUN = "the warehouse", "the run"
 """What a failure befell where it was no table."""
+SOURCE = "the source "
+"""What precedes the name of a source that could not be synced: no run of nodes ends that."""
 
 
 @dataclass(frozen=True)

@@ -129,9 +129,7 @@ def confirm_source(source: str) -> str:
     return source
 
 
-def land(
-    root: Path, source: str, given: Path, *, how: str = "landed", run_id: str = ""
-) -> Iterator[tuple[str, bool]]:
+def land(root: Path, source: str, given: Path, *, how: str = "landed", run_id: str = "") -> Iterator[tuple[str, bool]]:
     """Copy a file, or a folder with all that is in it, into the landing zone, and write it into the ledger.
 
     A file that is there already, byte for byte, stays. One of the same name with other bytes is moved aside and kept.

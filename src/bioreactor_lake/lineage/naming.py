@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _LOOPBACK = ("", "localhost", "127.0.0.1", "::1")
 _NOT_IN_NAMESPACE = re.compile(r"[^a-zA-Z0-9:/_\-.@]")
@@ -48,6 +49,17 @@ def name_raw_files(root: str) -> DatasetName:
         return DatasetName("file", _escape(_NOT_IN_NAME, str(Path(root).resolve())), kind="FILE")
     bucket, _, prefix = rest.partition("/")
     return DatasetName(_plain_namespace(f"{scheme}://{bucket}"), _plain_name(prefix or "/"), kind="FILE")
+
+
+def name_service(address: str, name: str) -> DatasetName:
+    """What a service gives under a name: a path of a REST API, or a table of a database of another kind.
+
+    >>> name_service("https://lims.example.com/@@API/v1/", "search?x=1")
+    DatasetName(namespace='https://lims.example.com', name='@@API/v1/search', aliases=(), kind='TABLE')
+    """
+    parts = urlsplit(address)
+    path = "/".join(part.strip("/") for part in (parts.path, name.partition("?")[0]) if part.strip("/"))
+    return DatasetName(_plain_namespace(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"), _plain_name(path))
 
 
 def name_duckdb_table(file: str, table: str, kind: str = "TABLE") -> DatasetName:

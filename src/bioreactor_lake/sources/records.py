@@ -18,7 +18,7 @@ ID, PATH = "record_id", "extract"
 """Columns that every record has besides those that are asked for."""
 
 
-class UnreadableExtract(LakeError):
+class UnreadableExtract(LakeError):  # noqa: N818 - the state of a file, kept as its reason
     """An extract cannot be read as Parquet."""
 
 

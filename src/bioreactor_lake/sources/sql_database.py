@@ -112,7 +112,9 @@ def before(since: Any, overlap: float) -> Any:
         return since
     if isinstance(since, datetime | date):
         return since - timedelta(seconds=overlap)
-    if isinstance(since, int | float | Decimal):
+    if isinstance(since, Decimal):
+        return since - Decimal(str(overlap))
+    if isinstance(since, int | float):
         return since - type(since)(overlap)
     return since
 

@@ -1,7 +1,7 @@
 """A sync: what is new in a source lands, table by table.
 
-A table's extract lands as a whole or not at all, and what is asked for next follows from what has landed. So a sync that
-was killed is simply done again.
+A table's extract lands as a whole or not at all, and what is asked for next follows from what has landed. So a sync
+that was killed is simply done again.
 """
 
 from __future__ import annotations
@@ -204,13 +204,10 @@ def _confirm_records(query: Any, source: Source, table: ExtractedTable, new: Ext
 
 def _mapped_columns(source: Source, table: ExtractedTable) -> Iterator[str]:
     for mapped in source.mapped.values():
-        for column in mapped.columns_of(table.name):
-            yield column
+        yield from mapped.columns_of(table.name)
 
 
-def _has_news(
-    query: Any, table: ExtractedTable, extracts: Sequence[Extract], new: Extract, *, is_rest: bool
-) -> bool:
+def _has_news(query: Any, table: ExtractedTable, extracts: Sequence[Extract], new: Extract, *, is_rest: bool) -> bool:
     """Whether an extract says anything that those before it do not."""
     try:
         known = columns_of(query, extracts[-1])

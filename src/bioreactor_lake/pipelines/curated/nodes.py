@@ -112,7 +112,12 @@ def _read_off_sheets(batch_sheets: ir.Table) -> ir.Table:
     return (
         batch_sheets.filter(_.reason.isnull())
         .group_by("batch_id")
-        .agg(**{name: _[name].argmin(first, where=_[name].notnull()) for name in ("product", "recipe", "inoculation_time")})
+        .agg(
+            **{
+                name: _[name].argmin(first, where=_[name].notnull())
+                for name in ("product", "recipe", "inoculation_time")
+            }
+        )
     )
 
 

@@ -11,7 +11,7 @@ from bioreactor_lake.pipelines.curated.nodes import (
 
 
 def create_pipeline() -> Pipeline:
-    """Readings to the downsampled series, the batches and the statistics; batch sheets and sample results of sources to theirs."""
+    """Readings to the downsampled series, the batches and the statistics, results of samples to theirs."""
     return Pipeline(
         [
             Node(downsample_readings, "stg_bioreactor", "int_bioreactor_downsample_5m", name="downsample_readings"),

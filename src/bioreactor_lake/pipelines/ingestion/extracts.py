@@ -115,7 +115,10 @@ def _read_time(
     time = ibis.cases(*branches, else_=aware) if branches else aware
     reason = ibis.cases(
         (text.isnull() | time.notnull(), ibis.null("string")),
-        (is_naive & ~source.isin(sorted(zones)) if zones else is_naive, f"{name} has no zone: declare time_zone of the source"),
+        (
+            is_naive & ~source.isin(sorted(zones)) if zones else is_naive,
+            f"{name} has no zone: declare time_zone of the source",
+        ),
         else_=f"{name} does not read as a time",
     )
     return time.cast(TIME), reason
