@@ -23,8 +23,8 @@ def sync(source: str | None, tables: tuple[str, ...], whole: bool, allow_empty: 
 
     What comes lands unchanged, as Parquet, with its SHA-256, the time, the user and the run in the ledger. A table
     lands as a whole or not at all; where nothing is new, nothing lands. An answer without records, where the last one
-    had some, is an error. Exit codes: 0, 1 something could not be fetched, 2 usage, 4 another sync of the source is under
-    way, 130 and 143 interrupted.
+    had some, is an error. Exit codes: 0, 1 something could not be fetched, 2 usage, 4 another sync of the source is
+    under way, 130 and 143 interrupted.
     """
     from bioreactor_lake.cli.session import open_project
     from bioreactor_lake.errors import LakeError, UsageError

@@ -149,7 +149,7 @@ def _select(backend: Any, kind: str, source: Source, mapped: Mapped, extracts: M
         # Of several with one key the first: a join must not make rows of its own.
         first = f"row_number() OVER (PARTITION BY {quote(join.key)} ORDER BY record_id) = 1"
         one = f"SELECT * FROM ({records}) QUALIFY {first}"
-        parts.append(f"LEFT JOIN ({one}) AS t{number} ON {_place(join.on, mapped)} = t{number}.{quote(join.key)}")
+        parts.append(f"LEFT JOIN ({one}) AS t{number} ON {_place(join.by, mapped)} = t{number}.{quote(join.key)}")
     chosen = []
     for meaning in MEANINGS[kind]:
         text = _place(mapped.columns[meaning], mapped) if meaning in mapped.columns else "NULL::VARCHAR"

@@ -89,16 +89,17 @@ def find_watermark(query: Query, table: ExtractedTable, extracts: Sequence[Extra
         if not is_rest and table.watermark not in known:
             continue
         value = _path_in_record(table.watermark) if is_rest else quote(table.watermark)
-        order = _order(value) if is_rest else value
+        # Numbers without bounds are text as well.
+        order = _order(value) if is_rest or known[table.watermark] == "VARCHAR" else value
         location = literal(escape_glob(extract.location))
         ((found,),) = _ask(query, extract, f"SELECT arg_max({value}, {order}) FROM read_parquet({location})")
-        if found is not None and (newest is None or _is_later(query, found, newest, is_rest)):
+        if found is not None and (newest is None or _is_later(query, found, newest)):
             newest = found
     return newest
 
 
-def _is_later(query: Query, found: Any, newest: Any, is_rest: bool) -> bool:
-    if is_rest:
+def _is_later(query: Query, found: Any, newest: Any) -> bool:
+    if isinstance(found, str) and isinstance(newest, str):
         return bool(query(f"SELECT {_order(literal(found))} >= {_order(literal(newest))}").fetchone()[0])
     # A column that has become another type is asked for by what it is now.
     return type(found) is not type(newest) or bool(found >= newest)

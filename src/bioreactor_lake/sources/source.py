@@ -55,12 +55,12 @@ class Join:
 
     Args:
         table: The table.
-        on: Column of the records so far, perhaps `table:column` of one that was joined before.
+        by: Column of the records so far, perhaps `table:column` of one that was joined before.
         key: Column of the table that is equal to it.
     """
 
     table: str
-    on: str
+    by: str
     key: str
 
 
@@ -87,7 +87,7 @@ class Mapped:
 
     def columns_of(self, table: str) -> tuple[str, ...]:
         """The columns of one of them that it needs."""
-        named = [*self.columns.values(), *(join.on for join in self.joins)]
+        named = [*self.columns.values(), *(join.by for join in self.joins)]
         placed = [split_column(column, self.table) for column in named]
         own = [join.key for join in self.joins if join.table == table]
         return tuple(dict.fromkeys([column for name, column in placed if name == table] + own))
@@ -218,10 +218,10 @@ def _read_mapping(given: Any, where: str, kind: str, tables: Mapping[str, Extrac
     content = checked(given, where, "table", "columns", "joins", *(["tags"] if kind == SAMPLE_RESULTS else []))
     joins = []
     for table, one in checked(content.get("joins") or {}, f"{where}.joins").items():
-        joined = checked(one, f"{where}.joins.{table}", "on", "key")
-        joins.append(Join(table, str(joined.get("on") or ""), str(joined.get("key") or "")))
-        if not joins[-1].on or not joins[-1].key:
-            raise UsageError(f"Parameter {where}.joins.{table} needs on and key.", next_step="See docs/lims.md.")
+        joined = checked(one, f"{where}.joins.{table}", "by", "key")
+        joins.append(Join(table, str(joined.get("by") or ""), str(joined.get("key") or "")))
+        if not joins[-1].by or not joins[-1].key:
+            raise UsageError(f"Parameter {where}.joins.{table} needs by and key.", next_step="See docs/lims.md.")
     columns = {meaning: str(column) for meaning, column in checked(
         content.get("columns") or {}, f"{where}.columns", *MEANINGS[kind]
     ).items()}  # fmt: skip
@@ -229,18 +229,35 @@ def _read_mapping(given: Any, where: str, kind: str, tables: Mapping[str, Extrac
         raise UsageError(f"Parameter {where}.columns does not say {missing[0]}.", next_step="Name the source's column.")
     _confirm_tables(where, content.get("table"), joins, columns.values(), tables)
     tags = checked(content.get("tags") or {}, f"{where}.tags")
-    return Mapped(content["table"], columns, tuple(joins), {str(name): str(tag) for name, tag in tags.items()})
+    return Mapped(
+        content["table"],
+        columns,
+        _in_order(joins, content["table"], where),
+        {str(name): str(tag) for name, tag in tags.items()},
+    )
+
+
+def _in_order(joins: Sequence[Join], table: str, where: str) -> tuple[Join, ...]:
+    """Joins, each after those that it needs."""
+    ordered: list[Join] = []
+    left = [*joins]
+    while left:
+        known = {table, *(join.table for join in ordered)}
+        ready = [join for join in left if split_column(join.by, table)[0] in known]
+        if not ready:
+            raise UsageError(
+                f"Parameter {where}.joins.{left[0].table} is by {left[0].by!r}, whose table is not joined.",
+                next_step="Join that table as well.",
+            )
+        ordered += ready
+        left = [join for join in left if join not in ready]
+    return tuple(ordered)
 
 
 def _confirm_tables(
     where: str, table: Any, joins: Sequence[Join], columns: Any, tables: Mapping[str, ExtractedTable]
 ) -> None:
-    known = [table]
-    for join in joins:
-        named = join.on.partition(":")[0] if ":" in join.on else table
-        if named not in known:
-            raise UsageError(f"Parameter {where}.joins.{join.table} names {named!r}, which is not joined before it.")
-        known.append(join.table)
+    known = [table, *(join.table for join in joins)]
     for name in known:
         if name not in tables:
             raise UsageError(

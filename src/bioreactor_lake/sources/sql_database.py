@@ -1,20 +1,26 @@
-"""Extracts of an SQL database, by connectorx: one query for each table, read as a stream."""
+"""Extracts of an SQL database: one query for each table, read as a stream of Arrow.
+
+Postgres is read by ADBC, which keeps a NUMERIC as the text that it is; others by connectorx, which speaks to most.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
-from bioreactor_lake.errors import LakeError, UsageError
+from bioreactor_lake.errors import UsageError
 from bioreactor_lake.sources.source import ExtractedTable
 
 ROWS = 50_000
 """Rows that are held at a time."""
 _EXTRA = 'pip install "bioreactor-lake[lims]"'
+_POSTGRES = ("postgresql", "postgres")
 _TIMES = {"postgresql": "TIMESTAMP", "postgres": "TIMESTAMP", "mysql": "TIMESTAMP", "oracle": "TIMESTAMP"}
 # What may be gone at the next attempt, as drivers of databases say it.
 _PASSING = (
@@ -22,10 +28,21 @@ _PASSING = (
     "starting up", "shutting down", "terminating connection", "too many clients", "connection slots", "deadlock",
     "could not serialize", "temporary failure in name resolution", "unexpected eof", "recovery mode", "closed unexpect",
 )  # fmt: skip
+# Connection loss, shutdown and recovery, too many connections, serialisation failure, deadlock.
+_PASSING_STATES = ("08", "53300", "53200", "57P01", "57P02", "57P03", "40001", "40P01", "55P03")
+_CONNECTING: dict[str, Any] = {
+    "application_name": "bioreactor_lake",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 _LASTING = ("authentication", "password", "access denied", "login failed", "permission denied", "ora-01017")
 
 
-def read_sql_table(url: str, table: ExtractedTable, since: Any) -> Any:
+@contextmanager
+def reading(url: str, table: ExtractedTable, since: Any) -> Iterator[Any]:
     """The records of a table, as a `pyarrow.RecordBatchReader`.
 
     Args:
@@ -34,25 +51,52 @@ def read_sql_table(url: str, table: ExtractedTable, since: Any) -> Any:
         since: The watermark; None for all records.
 
     Raises:
-        UsageError: connectorx is not installed, or the URL is none.
-        RuntimeError: As the database says.
+        UsageError: What speaks to the database is not installed, or the URL is none.
+        Exception: As the database says.
     """
+    query, scheme = table.query.strip().rstrip(";"), scheme_of(url)
+    if since is not None:
+        assert table.watermark is not None
+        column = _quote(table.watermark, scheme)
+        least = spell(before(since, table.overlap), scheme)
+        # What has no watermark cannot be seen to change: it is asked for each time.
+        query = f"SELECT * FROM ({query}\n) lake_extract WHERE {column} >= {least} OR {column} IS NULL"
+    if scheme in _POSTGRES:
+        with _reading_postgres(url, f"{query}\n") as reader:
+            yield reader
+        return
     # Rust's libraries would log each refused connection.
     os.environ.setdefault("RUST_LOG", "off")
     try:
         import connectorx
     except ImportError as error:
         raise UsageError("SQL sources need connectorx.", next_step=_EXTRA) from error
-    query = table.query.strip().rstrip(";")
-    scheme = scheme_of(url)
-    if since is not None:
-        assert table.watermark is not None
-        column = _quote(table.watermark, scheme)
-        least = spell(before(since, table.overlap), scheme)
-        # What has no watermark cannot be seen to change: it is asked for each time.
-        query = f"SELECT * FROM ({query}) lake_extract WHERE {column} >= {least} OR {column} IS NULL"
-    confirm_login(url, scheme)
-    return guarded(lambda: connectorx.read_sql(_plain(url), query, return_type="arrow_stream", batch_size=ROWS))
+    yield guarded(lambda: connectorx.read_sql(url, query, return_type="arrow_stream", batch_size=ROWS))
+
+
+@contextmanager
+def _reading_postgres(url: str, query: str) -> Iterator[Any]:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    try:
+        import adbc_driver_postgresql.dbapi as adbc
+    except ImportError as error:
+        raise UsageError("Postgres as a source needs ADBC.", next_step=_EXTRA) from error
+    try:
+        given = conninfo_to_dict(f"postgresql://{url.partition('://')[2]}")
+        # Nothing is written there, whatever a query says.
+        options = f"{given.get('options') or ''} -c default_transaction_read_only=on -c TimeZone=UTC".strip()
+        conninfo = make_conninfo("", **{**_CONNECTING, **given, "options": options})
+    except ProgrammingError:
+        # The library's own message repeats the URL, password and all.
+        raise UsageError(
+            "The URL of the database cannot be read.",
+            next_step="Write it as postgresql://user:password@host:5432/database, percent-encoded.",
+        ) from None
+    with adbc.connect(conninfo) as connection, connection.cursor() as cursor:
+        cursor.execute(query)
+        yield cursor.fetch_record_batch()
 
 
 def guarded(action: Callable[[], Any]) -> Any:
@@ -69,36 +113,22 @@ def guarded(action: Callable[[], Any]) -> Any:
         raise
 
 
-def confirm_login(url: str, scheme: str) -> None:
-    """Log in to Postgres once: connectorx would try a wrong password for half a minute, until the account is locked.
-
-    Raises:
-        psycopg.Error: As Postgres or the network says.
-        LakeError: The URL is none.
-    """
-    if scheme not in ("postgresql", "postgres"):
-        return
-    from bioreactor_lake.postgres.database import Database
-
-    try:
-        database = Database({}, url)
-    except LakeError:
-        # It would name another variable.
-        raise UsageError(
-            "The URL of the database cannot be read.",
-            next_step="Write it as postgresql://user:password@host:5432/database, percent-encoded.",
-        ) from None
-    database.connect().close()
-
-
 def can_pass(error: BaseException) -> bool:
     """Whether an error of a database may be gone at the next attempt."""
-    from bioreactor_lake.postgres.database import can_pass as can_pass_in_postgres
+    state, text = getattr(error, "sqlstate", None), str(error).lower()
+    if any(sign in text for sign in _LASTING):
+        return False
+    return bool(state and state.startswith(_PASSING_STATES)) or any(sign in text for sign in _PASSING)
 
-    text = str(error).lower()
-    if isinstance(error, RuntimeError | OSError):
-        return any(sign in text for sign in _PASSING) and not any(sign in text for sign in _LASTING)
-    return can_pass_in_postgres(error)
+
+def say(error: BaseException) -> str:
+    """What a database says, in one line and without the query."""
+    text = str(error)
+    if found := re.search(r"(?:ERROR|FATAL): +(.+)", text):
+        return found[1]
+    text = text.removeprefix("timed out waiting for connection: ").removeprefix("cx writer failed: ")
+    line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return line.partition(" failed: ")[2] if line.startswith("IO: ") else line
 
 
 def scheme_of(url: str) -> str:
@@ -143,8 +173,3 @@ def spell(value: Any, scheme: str) -> str:
 def _quote(name: str, scheme: str) -> str:
     mark = "`" if scheme == "mysql" else '"'
     return mark + name.replace(mark, mark * 2) + mark
-
-
-def _plain(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme.split('+')[0].replace('postgres', 'postgresql').replace('postgresqlql', 'postgresql')}://{rest}"

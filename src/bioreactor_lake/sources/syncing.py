@@ -94,7 +94,10 @@ class Sync:
             if table.watermark is not None and extracts and not self.whole:
                 since = find_watermark(query, table, extracts, is_rest=is_rest)
             number = extracts[-1].number + 1 if extracts else 1
+            # What a sync that was killed has left.
             shutil.rmtree(scratch, ignore_errors=True)
+            for part in (self.root / self.source.name / name).glob(".*.part"):
+                part.unlink(missing_ok=True)
             try:
                 target = scratch / name / name_file(number, is_whole=since is None)
                 target.parent.mkdir(parents=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import requests
 
 from bioreactor_lake.errors import LakeError, UsageError
 from bioreactor_lake.lake.retries import RetryRule
@@ -56,8 +58,8 @@ def write_extract(
                 kept="Nothing was asked for.",
                 next_step="Write it into conf/local/credentials.yml, or set the variable that credentials.yml names.",
             )
-        reader = sql_database.read_sql_table(str(url), table, since)
-        return _write_batches(reader, target, notes)
+        with sql_database.reading(str(url), table, since) as reader:
+            return _write_batches(reader, target, notes)
 
     def explain(error: BaseException) -> str:
         return redact(_say(error), secrets_of(credentials))
@@ -120,26 +122,15 @@ def _writer(target: Path, schema: Any, notes: Mapping[str, str]) -> Iterator[Any
 
 def _say(error: BaseException) -> str:
     """An error in one line."""
-    from psycopg import Error
-
-    from bioreactor_lake.postgres.database import _sentence
-
-    if isinstance(error, Error):
-        return _sentence(error)
     for one in rest_api.causes(error):
         # dlt tells of each step that the error went through; what happened stands behind all of them.
         if (response := getattr(one, "response", None)) is not None:
             return f"it answered {response.status_code} {response.reason}"
-        with suppress(ImportError):
-            from requests import ConnectionError as Lost
-            from requests import Timeout
-
-            if isinstance(one, Timeout):
-                return "it did not answer in time"
-            if isinstance(one, Lost):
-                return "the connection was refused or lost"
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return text.removeprefix("timed out waiting for connection: ")[:500]
+        if isinstance(one, requests.Timeout):
+            return "it did not answer in time"
+        if isinstance(one, requests.ConnectionError):
+            return "the connection was refused or lost"
+    return sql_database.say(error)[:500]
 
 
 def _next_step(source: Source, known: LakeError | None, error: Exception) -> str:
@@ -150,6 +141,8 @@ def _next_step(source: Source, known: LakeError | None, error: Exception) -> str
         return f"Correct the credentials {source.credentials!r}, and what they may read, then run: kedro lake sync " + (
             source.name
         )
+    if any(sign in text for sign in ("decimal", "not implemented", "conversion")):
+        return "Cast the column to text in the query, then sync again."
     if any(sign in text for sign in ("does not exist", "syntax", "column", "404")):
         return f"Compare sources.{source.name} in parameters_sources.yml with the source, then sync again."
     return f"Check that the source is up and can be reached, then run: kedro lake sync {source.name}"
