@@ -159,7 +159,7 @@ def test_a_run_that_a_signal_ended_is_kept(lake: Lake, number: int, code: int, s
     assert waiting(lake) == []
 
 
-def interrupt(stg_bioreactor: object) -> None:
+def interrupt(stg_bioreactor: object, batch_sheets: object) -> None:
     raise KeyboardInterrupt
 
 

@@ -65,7 +65,7 @@ def test_one_run_is_shown_with_its_nodes(lake: Lake) -> None:
     assert all(word in text for word in (failed, "RuntimeError: it broke [here]", "build_overview", "duckdb 1.5.5"))
     found = json.loads(show(lake, "show", first[:20], "--format", "json").stdout)
     assert (found["run_id"], found["parameters"]["full_refresh"]) == (first, False)
-    assert len(found["nodes"]) == 10
+    assert len(found["nodes"]) == 13
     assert {node["table"]: node["rows"] for node in found["nodes"]}["curated.dim_batch"] == 1
     assert sum(node["seconds"] for node in found["nodes"]) <= found["seconds"]
     for prefix, says in ((first[:3], "Several runs begin with"), ("nothing", "There is no run nothing")):

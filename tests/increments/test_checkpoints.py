@@ -135,8 +135,8 @@ def spoiled_shares(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.Tabl
     return overview.mutate(duration_hours=overview.duration_hours / overview.duration_hours.max())
 
 
-def one_reading_more(stg_bioreactor: ibis.Table) -> ibis.Table:
-    dim_batch = describe_batches(stg_bioreactor)
+def one_reading_more(stg_bioreactor: ibis.Table, batch_sheets: ibis.Table) -> ibis.Table:
+    dim_batch = describe_batches(stg_bioreactor, batch_sheets)
     return dim_batch.mutate(reading_count=dim_batch.reading_count + 1)
 
 

@@ -18,17 +18,24 @@ READINGS = ibis.table(
     },
     name="stg_bioreactor",
 )  # fmt: skip
-SERIES, BATCHES, STATS = (
-    ibis.table(node(READINGS).schema(), name=node.__name__)
-    for node in (downsample_readings, describe_batches, summarise_tags)
+SHEETS = ibis.table(
+    dict.fromkeys(["source", "record_id", "batch_id", "product", "recipe", "reason"], "string")
+    | {"inoculation_time": "timestamp(6)"},
+    name="batch_sheets",
 )
+SERIES, BATCHES, STATS = (
+    ibis.table(node(*inputs).schema(), name=node.__name__)
+    for node, *inputs in (
+        (downsample_readings, READINGS), (describe_batches, READINGS, SHEETS), (summarise_tags, READINGS)
+    )
+)  # fmt: skip
 LIMITS = ibis.table({"tag": "string", "low": "float64"}, name="limits")
 OVERVIEW = {"min_readings": 1, "max_null_fraction": 1.0, "excluded_tags": ["x"]}
 TIMELINE = {"tags": ["ph"], "batches_since": "2020-01-01"}
 
 LOCAL: dict[str, Callable[[], ir.Table]] = {
     "downsampled series": lambda: downsample_readings(READINGS),
-    "batches, with ranks and two joins": lambda: describe_batches(READINGS),
+    "batches, with ranks and three joins": lambda: describe_batches(READINGS, SHEETS),
     "statistics": lambda: summarise_tags(READINGS),
     "overview": lambda: build_overview(BATCHES, STATS, OVERVIEW),
     "timeline": lambda: build_timeline(SERIES, BATCHES, TIMELINE),

@@ -26,13 +26,13 @@ def as_share_of_the_largest(raw_bioreactor: ir.Table) -> ir.Table:
     return stage_readings(raw_bioreactor).mutate(value=_.value / _.value.max())
 
 
-def numbered(stg_bioreactor: ir.Table) -> ir.Table:
-    return describe_batches(stg_bioreactor).mutate(tag_count=ibis.row_number().over(order_by="batch_id"))
+def numbered(stg_bioreactor: ir.Table, batch_sheets: ir.Table) -> ir.Table:
+    return describe_batches(stg_bioreactor, batch_sheets).mutate(tag_count=ibis.row_number().over(order_by="batch_id"))
 
 
-def in_capitals(stg_bioreactor: ir.Table) -> ir.Table:
+def in_capitals(stg_bioreactor: ir.Table, batch_sheets: ir.Table) -> ir.Table:
     """Under batches that no raw file has."""
-    capital = describe_batches(stg_bioreactor.mutate(batch_id=_.batch_id.upper()))
+    capital = describe_batches(stg_bioreactor.mutate(batch_id=_.batch_id.upper()), batch_sheets)
     return capital.mutate(batch_id="(" + _.batch_id + ")")
 
 

@@ -18,6 +18,12 @@ TIMELINE = {"tags": ["ph"], "batches_since": "2020-01-01"}
 PLAIN = {"batch_id": "string", "equipment_id": "string", "ts": "timestamp", "tag": "string", "value": "float64",
          "site": "string", "source_file": "string"}  # fmt: skip
 FILES = {"path": "string", "rows_rejected": "int64", "status": "string"}
+SHEETS = ibis.table(
+    dict.fromkeys(["source", "record_id", "batch_id", "product", "recipe", "reason"], "string")
+    | {"inoculation_time": "timestamp(6)"},
+    name="batch_sheets",
+    database="raw",
+)
 
 
 def expressions() -> dict[str, ir.Table]:
@@ -43,7 +49,7 @@ def expressions() -> dict[str, ir.Table]:
     made("staging.rejected_readings", set_aside_rejects(raw, files))
     staged = made("staging.stg_bioreactor", stage_readings(raw))
     series = made("intermediate.int_bioreactor_downsample_5m", downsample_readings(staged))
-    batches = made("curated.dim_batch", describe_batches(staged))
+    batches = made("curated.dim_batch", describe_batches(staged, SHEETS))
     facts = made("curated.fact_bioreactor_batch_stats", summarise_tags(staged))
     made("marts.mart_bioreactor_overview", build_overview(batches, facts, OVERVIEW))
     made("marts.mart_bioreactor_timeline", build_timeline(series, batches, TIMELINE))

@@ -19,7 +19,8 @@ from tests.increments.lake import readings
 from bioreactor_lake.errors import LakeError
 
 NODES = [
-    "ingestion.read_landed_files", "ingestion.inspect_raw_files", "ingestion.unite_raw_files",
+    "ingestion.read_landed_files", "ingestion.inspect_raw_files", "ingestion.read_batch_sheets",
+    "ingestion.read_sample_results", "curated.list_sample_results", "ingestion.unite_raw_files",
     "staging.set_aside_rejects", "staging.stage_readings",
     "curated.describe_batches", "curated.downsample_readings", "curated.summarise_tags", "marts.build_overview",
     "marts.build_timeline",
@@ -212,10 +213,10 @@ def with_doubled_keys(dim_batch: ibis.Table, fact_bioreactor_batch_stats: ibis.T
     return rows.union(rows)
 
 
-def beyond_every_integer(stg_bioreactor: ibis.Table) -> ibis.Table:
+def beyond_every_integer(stg_bioreactor: ibis.Table, batch_sheets: ibis.Table) -> ibis.Table:
     from bioreactor_lake.pipelines.curated.nodes import describe_batches
 
-    return describe_batches(stg_bioreactor).mutate(reading_count=ibis._.batch_id.cast("int64"))
+    return describe_batches(stg_bioreactor, batch_sheets).mutate(reading_count=ibis._.batch_id.cast("int64"))
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,8 @@ def test_what_could_not_be_published_waits(lake: Lake) -> None:
     assert [row["batch_id"] for row in published(lake, "batch_id IS NOT NULL AND severity = 'error'")] == ["B-2"]
 
 
-def missing_equipment(stg_bioreactor: ibis.Table) -> ibis.Table:
-    return describe_batches(stg_bioreactor).drop("equipment_count")
+def missing_equipment(stg_bioreactor: ibis.Table, batch_sheets: ibis.Table) -> ibis.Table:
+    return describe_batches(stg_bioreactor, batch_sheets).drop("equipment_count")
 
 
 @pytest.mark.slow

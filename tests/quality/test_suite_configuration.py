@@ -43,8 +43,8 @@ def by_id(suite: Suite) -> dict[str, Any]:
 def test_the_projects_own_suites_are_understood() -> None:
     settings = load(PROJECT / "conf")
     assert set(settings.suites) == {
-        "stg_bioreactor", "dim_batch", "fact_bioreactor_batch_stats", "int_bioreactor_downsample_5m",
-        "mart_bioreactor_overview", "mart_bioreactor_timeline",
+        "stg_bioreactor", "dim_batch", "fact_bioreactor_batch_stats", "fact_sample_result",
+        "int_bioreactor_downsample_5m", "mart_bioreactor_overview", "mart_bioreactor_timeline",
     }  # fmt: skip
     assert len(settings.tags) == 24
     assert settings.equipment == {}

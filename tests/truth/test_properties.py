@@ -76,9 +76,17 @@ class Engine:
         self.interpreted = self.backend.compile(staging.interpret(raw))
         self.backend.raw_sql(f"CREATE TEMP VIEW staged AS {self.backend.compile(staging.stage_readings(raw))}")
         staged = self.backend.table("staged", database=("temp", "main"))
+        self.backend.raw_sql(
+            "CREATE TEMP TABLE batch_sheets (source VARCHAR, record_id VARCHAR, batch_id VARCHAR, product VARCHAR, "
+            "recipe VARCHAR, inoculation_time TIMESTAMP, reason VARCHAR)"
+        )
         self.curated = [
-            self.backend.compile(node(staged))
-            for node in (curated.downsample_readings, curated.describe_batches, curated.summarise_tags)
+            self.backend.compile(node(*inputs))
+            for node, *inputs in (
+                (curated.downsample_readings, staged),
+                (curated.describe_batches, staged, self.backend.table("batch_sheets", database=("temp", "main"))),
+                (curated.summarise_tags, staged),
+            )
         ]
 
     def put(self, rows: list[tuple[Any, ...]]) -> None:

@@ -79,7 +79,7 @@ class ExtractedTableDataset(WarehouseDataset):
         batches = self._hold(backend)
         relation_catalog.forget()
         self._give_notice(backend)
-        return WriteReport(name, rows, 0, batches=batches)
+        return WriteReport(name, rows, 0, batches=None if is_new else batches)
 
     def _replace(self, backend: Any, data: ir.Table) -> int:
         """Write the rows of sources that have news in the place of theirs; how many."""

@@ -147,13 +147,14 @@ def no_changes(backend: Any) -> Changes:
     return Changes((), (), int(total))
 
 
-def changes(backend: Any, held: str, named: Sequence[str] = ()) -> Changes:
+def changes(backend: Any, held: str, named: Sequence[str] = (), *, may_lack: bool = False) -> Changes:
     """Compare the expected fingerprints with held ones.
 
     Args:
         backend: The warehouse, after `expect`.
         held: A query for `batch_id, fingerprint`.
         named: Batches to write whether or not they differ, and no others; empty for those that differ.
+        may_lack: Whether the tables below need not hold a named batch, as those that sources tell of.
 
     Raises:
         UsageError: A named batch is not in the tables below yet.
@@ -161,7 +162,7 @@ def changes(backend: Any, held: str, named: Sequence[str] = ()) -> Changes:
     if named:
         ids = ", ".join(map(literal, named))
         again = _column(backend, f"SELECT batch_id FROM {_EXPECTED} WHERE batch_id IN ({ids}) ORDER BY 1")
-        if missing := sorted(set(named).difference(again)):
+        if not may_lack and (missing := sorted(set(named).difference(again))):
             raise UsageError(
                 f"The tables below do not hold {' or '.join(map(repr, missing))} yet.",
                 kept="The table is as it was.",
@@ -268,6 +269,12 @@ def held_by(backend: Any, name: str, assume: Mapping[str, str] | None = None) ->
     if kind in ("table", EXTRACTED):
         return f"SELECT batch_id, fingerprint FROM lake_state.held WHERE name = {literal(name)}"
     return _combine(backend, upstreams, others, logic, assume or {})
+
+
+def is_of_sources(backend: Any, table: ir.Table) -> bool:
+    """Whether the batches of an expression are those that sources tell of, and not those of raw files."""
+    found = [relation_of(backend, name_leaf(leaf)) for leaf in leaves(table) if is_keyed(leaf)]
+    return bool(found) and all(one is not None and one[0] == EXTRACTED for one in found)
 
 
 def upstreams_of(backend: Any, name: str) -> tuple[str, tuple[str, ...]]:

@@ -91,9 +91,11 @@ class MaterialisedDataset(WarehouseDataset):
         holdings.ensure(backend)
         logic = logic_for(backend, self.qualified_name, data)
         holdings.expect(backend, data, logic)
-        changes = holdings.changes(backend, holdings.held_rows(self.qualified_name), _run().batches)
+        of_sources = holdings.is_of_sources(backend, data)
+        held = holdings.held_rows(self.qualified_name)
+        changes = holdings.changes(backend, held, _run().batches, may_lack=of_sources)
         reason = self._why_whole(backend, data, logic, changes)
-        if reason is None and not changes:
+        if reason is None and not changes and self._exists():
             holdings.confirm_libraries(backend, self.qualified_name, logic)
             return WriteReport(self.qualified_name, 0, 0, batches=0)
         if reason is None:
