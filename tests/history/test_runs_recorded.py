@@ -174,7 +174,7 @@ def test_in_a_notebook_the_run_after_an_interrupted_one_is_kept(lake: Lake) -> N
         run()
     run()
     assert statuses(lake) == ["interrupted", "completed"]
-    assert len(nodes(lake, recorded(lake)[1])) == 10
+    assert len(nodes(lake, recorded(lake)[1])) == 13
 
 
 def test_a_run_that_holds_batches_says_so(lake: Lake) -> None:
@@ -310,7 +310,7 @@ def test_it_does_not_matter_in_which_order_hooks_are_called(lake: Lake, monkeypa
     lake.run()
     assert list(reversed_hooks) == list(settings.HOOKS)
     assert statuses(lake) == ["completed", "nothing_to_do"]
-    assert len(nodes(lake, recorded(lake)[1])) == 10
+    assert len(nodes(lake, recorded(lake)[1])) == 13
     assert published_runs(lake) == ids(lake)
 
 

@@ -61,7 +61,7 @@ def test_a_run_in_a_container_says_json_and_the_file_has_the_sql(tmp_path: Path,
     assert run_id in json.dumps(newest)
     # One line per node, with its figures.
     done = {line["node"]: line for line in lines if "table" in line}
-    assert len(done) == len([line for line in lines if "table" in line]) == 10
+    assert len(done) == len([line for line in lines if "table" in line]) == 13
     assert {"rows": 2, "batches": 2}.items() <= done["describe_batches"].items()
     assert all(line["seconds"] > 0 for line in done.values())
 
@@ -92,7 +92,7 @@ def test_a_terminal_has_the_run_in_short_and_colours(tmp_path: Path, server: str
     assert "\x1b[" in shown
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     lines = [line for line in plain.splitlines() if "Wrote" in line or "Published" in line]
-    assert len(lines) == 10
+    assert len(lines) == 13
     assert len({re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", line)[0] for line in lines}) == 1
     assert not RUN_ID.search(plain)
     assert "SELECT" not in plain

@@ -94,7 +94,7 @@ def test_the_job_runs_headless(definitions: "dg.Definitions", lake: Lake) -> Non
     result = run(definitions, **{"dagster/scheduled_execution_time": "2026-07-01T00:00:00+00:00"})
     assert result.success
     made = {event.asset_key.to_user_string(): event for event in result.get_asset_materialization_events()}
-    assert len(made) == 10
+    assert len(made) == 13
     overview = made["marts/mart_bioreactor_overview"].materialization
     assert overview.metadata["dagster/row_count"].value > 0
     checks = {event.check_name: event.passed for event in result.get_asset_check_evaluations()}

@@ -145,7 +145,7 @@ def _collect(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> dict[str
     for name, dataset in known.items():
         if isinstance(dataset, AcceptedFilesDataset):
             stand_ins[name] = {"plain": ibis.table(_FILE, name=RAW_FILES)}
-        elif isinstance(dataset, ManifestDataset):
+        elif isinstance(dataset, ManifestDataset | ExtractedTableDataset):
             schema, _, table = dataset.qualified_name.partition(".")
             kinds = {column: DuckDBType.from_string(kind) for column, kind in dataset.column_types.items()}
             stand_ins[name] = ibis.table(kinds, name=table, database=schema)

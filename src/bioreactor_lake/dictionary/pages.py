@@ -16,7 +16,7 @@ _LAYERS = {
     "raw.md": (
         "Raw",
         ("landing", "raw"),
-        "What was found in landed and in raw files, and their rows under canonical names.",
+        "What was found in landed and in raw files, and their rows under canonical names; what LIMS and ELN say.",
     ),
     "staging.md": ("Staging", ("staging",), "Readings, and rows that are none, each with the reason."),
     "curated.md": ("Curated", ("intermediate", "curated"), "Series and statistics by batch."),
