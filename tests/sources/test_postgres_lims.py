@@ -6,6 +6,8 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -180,9 +182,9 @@ def test_a_killed_sync_loses_and_doubles_nothing(lake: SyncedLake, lims: Lims) -
         process.start()
         process.join(60)
         assert process.exitcode == -signal.SIGKILL, moment
-        lake.synced("lims")
-        lake.run()
-        assert lake.results() == sorted(expected), moment
+        lake.synced("lims", "results")
+    lake.run()
+    assert lake.results() == sorted(expected)
     numbers = [path.name.split("-")[1] for path in lake.extracts("lims/results")]
     assert numbers == [f"{number + 1:06}" for number in range(len(numbers))]
     assert not [*lake.landing.rglob("*.part"), *lake.landing.rglob(".syncing")]
@@ -293,3 +295,12 @@ def test_wide_types_are_kept(lake: SyncedLake, lims: Lims) -> None:
     (extract,) = lake.extracts("lims/results")
     amounts = {str(value) for value in pq.read_table(extract).column("amount").to_pylist()}
     assert amounts == {"12345678901234567890.1234567891"}
+
+
+def test_a_run_imports_nothing_that_asks_sources() -> None:
+    modules = ("cli", "pipeline_registry", "datasets.extracted_records", "datasets.extracted_tables")
+    imports = "; ".join(f"import bioreactor_lake.{module}" for module in modules)
+    code = f"{imports}; import sys; print({{'dlt', 'connectorx', 'adbc_driver_postgresql'}} & {{*sys.modules}})"
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "set()"
