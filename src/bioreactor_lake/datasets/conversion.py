@@ -16,6 +16,7 @@ from bioreactor_lake.datasets.landing_zone import REJECTS
 from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.landing.cells import Facts
 from bioreactor_lake.landing.limits import Limits
+from bioreactor_lake.landing.parquet_cells import read_parquet
 from bioreactor_lake.landing.text_cells import read_text
 from bioreactor_lake.landing.workbook_cells import read_workbook
 from bioreactor_lake.landing.zone import LandedFile
@@ -84,7 +85,7 @@ class Conversion:
         """
         self._files += 1
         cells, readings = self._folder / f"{self._files}.cells", self._folder / f"{self._files}.parquet"
-        read = read_workbook if profile.is_excel else read_text
+        read = read_workbook if profile.is_excel else read_parquet if profile.is_parquet else read_text
         try:
             facts = read(file.location, file.path_in_source, profile, self._limits, cells)
             return self._convert(storable(file.path), sha256, profile, facts, cells, readings)

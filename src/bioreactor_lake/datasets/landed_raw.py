@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,25 @@ _NOT_IN_NAMES = re.compile(rb"[^A-Za-z0-9 +.\-_()]")
 _LONGEST_NAME = 150
 _PART = re.compile(r"\.[0-9a-f]{16}\.\d+\.part")
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+
+
+@dataclass(frozen=True)
+class Came:
+    """What a landed file has for raw files.
+
+    Args:
+        path: Its path under the landing zone.
+        sha256: Of its bytes.
+        reader: Who read it.
+        location: A Parquet file of its readings.
+        newest_only: Whether, of a reading that came more than once, only the newest counts.
+    """
+
+    path: str
+    sha256: str
+    reader: str
+    location: Path
+    newest_only: bool
 
 
 class NotOurs(LakeError):  # noqa: N818 - an outcome, kept as a file's reason
@@ -54,6 +74,8 @@ class LandedRaw:
 
     def __init__(self, backend: Any, root: Path) -> None:
         self._backend, self._root = backend, root
+        self.repeated = 0
+        """Readings that were left out so far, because a newer one came."""
 
     def is_there(self, source: str, batch_id: str) -> bool:
         """Whether a batch has its raw file."""
@@ -91,9 +113,7 @@ class LandedRaw:
         ).fetchall()
         return [batch for (batch,) in rows]
 
-    def write(
-        self, source: str, batch_id: str, gone: Sequence[str], came: Sequence[tuple[str, str, str, Path]]
-    ) -> bool:
+    def write(self, source: str, batch_id: str, gone: Sequence[str], came: Sequence[Came]) -> bool:
         """Bring the raw file of a batch up to date; whoever reads it sees the old one or the new one.
 
         Rows are in the order of time, equipment and tag, so that the file is the same in whatever order files landed.
@@ -102,7 +122,7 @@ class LandedRaw:
             source: The source.
             batch_id: The batch.
             gone: Landed files whose earlier rows go.
-            came: Landed files whose rows come: path, hash, reader, and a Parquet file of their readings.
+            came: Landed files whose rows come.
 
         Returns:
             Whether there are rows; where there are none, there is no file.
@@ -112,18 +132,19 @@ class LandedRaw:
         """
         path = self._root / name_raw_file(source, batch_id)
         parts = [
-            f"SELECT {_READING}, {literal(landed)} AS landed_file, {literal(sha256)} AS landed_sha256, "
-            f"line AS landed_line, {literal(reader)} AS reader "
-            f"FROM read_parquet({literal(escape_glob(str(location)))}) "
+            f"SELECT {_READING}, {literal(one.path)} AS landed_file, {literal(one.sha256)} AS landed_sha256, "
+            f"line AS landed_line, {literal(one.reader)} AS reader, newest "
+            f"FROM read_parquet({literal(escape_glob(str(one.location)))}) "
             f"WHERE batch_id = {literal(batch_id)}"
-            for landed, sha256, reader, location in came
+            for one in came
         ]
         try:
             if path.is_file():
                 parts.append(self._kept(path, gone))
             if not parts:
                 return False
-            return self._write(path, " UNION ALL BY NAME ".join(f"({part})" for part in parts))
+            rows = " UNION ALL BY NAME ".join(f"({part})" for part in parts)
+            return self._write(path, self._without_repeats(rows, {one.reader for one in came if one.newest_only}))
         except duckdb.Error as error:
             raise LakeError(
                 f"The raw file {path} cannot be brought up to date: {first_line(error)}.",
@@ -136,6 +157,22 @@ class LandedRaw:
                 kept="It is as it was.",
                 next_step="Give this user the right to write the raw folder, and make room on its disk.",
             ) from error
+
+    def _without_repeats(self, rows: str, readers: set[str]) -> str:
+        """Of each reading that these readers read several times, the newest one."""
+        if not readers:
+            return rows
+        concerned = f"reader IN ({', '.join(literal(reader) for reader in sorted(readers))})"
+        age = "coalesce(epoch_us(TRY_CAST(newest AS TIMESTAMPTZ))::DOUBLE, TRY_CAST(newest AS DOUBLE))"
+        newest = (
+            f"FROM ({rows}) QUALIFY NOT {concerned} OR row_number() OVER ("
+            f"PARTITION BY {concerned}, equipment_id, ts, tag "
+            f"ORDER BY {age} DESC NULLS LAST, newest DESC NULLS LAST, landed_file DESC, landed_line DESC) = 1"
+        )
+        counts = f"(SELECT count(*) FROM ({rows})) - (SELECT count(*) FROM ({newest}))"
+        (repeated,) = self._backend.raw_sql(f"SELECT {counts}").fetchone()
+        self.repeated += repeated
+        return newest
 
     def _write(self, path: Path, query: str) -> bool:
         rows, texts = self._backend.raw_sql(

@@ -15,7 +15,8 @@ from typing import Any
 
 from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.conversion import Conversion, Converted, Reader
-from bioreactor_lake.datasets.landed_raw import LandedRaw, NotOurs, name_raw_file
+from bioreactor_lake.datasets.landed_raw import Came, LandedRaw, NotOurs, name_raw_file
+from bioreactor_lake.datasets.landed_repeats import Again, came_of, read_again, tell_of_repeats
 from bioreactor_lake.datasets.landing_zone import FACTS, Known, ReadProfiles
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import current_run
@@ -100,7 +101,8 @@ class LandedReading:
                 for one in stale
                 if one.profile is not None and one.reason is None and "known" not in one.facts
             }
-            self._write_raw(stale, converted, known, withdrawn, raw)
+            again = self._read_again(landed, stale, converted, known, withdrawn, conversion)
+            self._write_raw(stale, converted, known, withdrawn, raw, again)
         for one in stale:
             if (found := converted.get(one.file.path)) is not None:
                 one.facts |= found.facts
@@ -160,10 +162,11 @@ class LandedReading:
         known: Known,
         withdrawn: Sequence[dict[str, Any]],
         raw: LandedRaw,
+        again: Sequence[Again],
     ) -> None:
         """Write the raw files of all batches concerned, each once."""
         gone: dict[tuple[str, str], set[str]] = defaultdict(set)
-        came: dict[tuple[str, str], list[tuple[str, str, str, Path]]] = defaultdict(list)
+        came: dict[tuple[str, str], list[Came]] = defaultdict(list)
         for one in stale:
             path, source = storable(one.file.path), one.file.source
             found, duplicate = converted.get(one.file.path), one.facts.get("status") == "duplicate"
@@ -185,16 +188,49 @@ class LandedReading:
             if found is not None and found.location is not None and one.profile is not None:
                 for batch in batches:
                     gone[source, batch].add(path)
-                    came[source, batch].append((path, one.sha256, one.profile.reader, found.location))
+                    came[source, batch].append(came_of(one.file, one.sha256, one.profile, found.location))
             one.facts["batches_in_raw"] = batches
         for row in withdrawn:
             for batch in row["batches_in_raw"] or ():
                 gone[row["source"], batch].add(row["path"])
+        for other in again:
+            for batch in other.batches:
+                if (other.source, batch) in gone or (other.source, batch) in came:
+                    gone[other.source, batch].add(other.came.path)
+                    came[other.source, batch].append(other.came)
         for source, batch in sorted({*gone, *came}):
             if self._run is not None:
                 self._run.landed_batches += 1
             if not raw.write(source, batch, sorted(gone[source, batch]), came[source, batch]):
                 self._emptied.append(name_raw_file(source, batch))
+        if raw.repeated and self._run is not None:
+            self._run.notices.append(tell_of_repeats(raw.repeated))
+
+    def _read_again(
+        self,
+        landed: Sequence[_Landed],
+        stale: Sequence[_Landed],
+        converted: Mapping[str, Converted],
+        known: Known,
+        withdrawn: Sequence[dict[str, Any]],
+        conversion: Conversion,
+    ) -> list[Again]:
+        """Other landed files of the batches concerned, where the newest of several readings counts."""
+        concerned: dict[str, set[str]] = defaultdict(set)
+        for row in [*withdrawn, *(known.get(storable(one.file.path), {}) for one in stale)]:
+            concerned[row.get("source", "")] |= {*(row.get("batches_in_raw") or ())}
+        for path, result in converted.items():
+            concerned[path.partition("/")[0]] |= {*(result.facts.get("batch_ids") or ())}
+        written = {one.file.path for one in stale if "known" not in one.facts}
+        again = []
+        for one in landed:
+            before = known.get(storable(one.file.path))
+            if before is None or one.reason or one.profile is None or one.file.path in written:
+                continue
+            batches = concerned[one.file.source] & {*(before["batches_in_raw"] or ())}
+            if one.profile.newest and batches:
+                again.append(read_again(one.file, one.sha256, one.profile, sorted(batches), conversion, self._backend))
+        return again
 
     def _row(
         self, one: _Landed, arrivals: Mapping[tuple[str, str], Arrival], before: dict[str, Any] | None
