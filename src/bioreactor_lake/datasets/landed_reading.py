@@ -20,9 +20,10 @@ from bioreactor_lake.datasets.landed_repeats import Again, came_of, read_again, 
 from bioreactor_lake.datasets.landing_zone import FACTS, Known, ReadProfiles
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import current_run
-from bioreactor_lake.landing.ledger import Arrival, Ledger
+from bioreactor_lake.landing.ledger import Arrival
 from bioreactor_lake.landing.limits import Limits
-from bioreactor_lake.landing.zone import LandedFile, arrival_of, find_files, hash_file
+from bioreactor_lake.landing.places import LandingPlace
+from bioreactor_lake.landing.zone import LandedFile, arrival_of
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.sql import storable
 
@@ -43,7 +44,7 @@ class LandedReading:
     """Reads the landing zone once.
 
     Args:
-        root: The folder.
+        place: Where they are kept.
         config: Of the warehouse.
         limits: What a file may be.
         backend: DuckDB.
@@ -51,9 +52,9 @@ class LandedReading:
     """
 
     def __init__(
-        self, root: Path, config: warehouse.WarehouseConfig, limits: Limits, backend: Any, reader: Reader
+        self, place: LandingPlace, config: warehouse.WarehouseConfig, limits: Limits, backend: Any, reader: Reader
     ) -> None:
-        self._root, self._config, self._limits = root, config, limits
+        self._place, self._config, self._limits = place, config, limits
         self._backend, self._reader = backend, reader
         self._run = current_run()
         self._emptied: list[str] = []
@@ -73,7 +74,7 @@ class LandedReading:
         Raises:
             LakeError: The machine was at fault, or a profile is not understood.
         """
-        files = find_files(self._root)
+        files = self._place.find_files()
         if not files and not known:
             return [], []
         profiles = read_profiles()
@@ -82,11 +83,10 @@ class LandedReading:
         for left in self._beside.glob(f"{glob.escape(self._prefix)}*"):
             shutil.rmtree(left, ignore_errors=True)
         raw.delete_parts({file.source for file in files})
-        ledger = Ledger(self._root)
-        arrivals = ledger.read()
+        arrivals = self._place.read_ledger()
         landed = [self._identify(file, known.get(storable(file.path))) for file in files]
         new = [arrival_of(one.file, one.sha256) for one in landed if one.sha256 and _key(one) not in arrivals]
-        ledger.add(new)
+        self._place.add_to_ledger(new)
         arrivals |= {(arrival.path, arrival.sha256): arrival for arrival in new}
         for one in landed:
             self._choose_profile(one, profiles)
@@ -95,7 +95,7 @@ class LandedReading:
         withdrawn = self._withdrawn(known, landed)
         stale = [one for one in landed if self._is_stale(one, known.get(storable(one.file.path)), raw)]
         with tempfile.TemporaryDirectory(prefix=self._prefix, dir=self._beside) as folder:
-            conversion = Conversion(self._backend, self._reader, self._limits, Path(folder))
+            conversion = Conversion(self._backend, self._reader, self._limits, Path(folder), self._place)
             converted = {
                 one.file.path: conversion.convert(one.file, one.sha256, one.profile)
                 for one in stale
@@ -119,9 +119,11 @@ class LandedReading:
         if before is not None and before["settled"] and before["key"] == file.key and before["sha256"] and not verify:
             return _Landed(file, before["sha256"])
         try:
-            return _Landed(file, hash_file(file.location))
+            return _Landed(file, self._place.hash_content(file))
         except OSError as error:
-            return _Landed(file, "", reason=f"it cannot be read: {error.strerror}; check its permissions and the disk")
+            return _Landed(
+                file, "", reason=f"it cannot be read: {error.strerror or error}; check its permissions and the disk"
+            )
 
     def _choose_profile(self, one: _Landed, profiles: Mapping[str, Profile]) -> None:
         source, rest = one.file.source, one.file.path_in_source
@@ -258,7 +260,7 @@ class LandedReading:
     def _withdrawn(self, known: Known, landed: Sequence[_Landed]) -> list[dict[str, Any]]:
         """Files that are gone and whose rows go with them, because the run was told so."""
         # A landing zone that is not there at all is not mounted.
-        allowed = self._run is not None and self._run.allow_removal and self._root.is_dir()
+        allowed = self._run is not None and self._run.allow_removal and self._place.is_there()
         paths = {storable(one.file.path) for one in landed}
         return [row for path, row in known.items() if path not in paths] if allowed else []
 
