@@ -15,10 +15,10 @@ from typing import Any
 
 from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.conversion import Conversion, Converted, Reader
+from bioreactor_lake.datasets.landed_homes import open_home
 from bioreactor_lake.datasets.landed_raw import Came, LandedRaw, NotOurs, name_raw_file
 from bioreactor_lake.datasets.landed_repeats import Again, came_of, read_again, tell_of_repeats
 from bioreactor_lake.datasets.landing_zone import FACTS, Known, ReadProfiles
-from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.runs import current_run
 from bioreactor_lake.landing.ledger import Arrival
 from bioreactor_lake.landing.limits import Limits
@@ -78,23 +78,23 @@ class LandedReading:
         if not files and not known:
             return [], []
         profiles = read_profiles()
-        raw = LandedRaw(self._backend, self._raw_root())
         # What a run that was killed has left: nobody else has this warehouse open.
         for left in self._beside.glob(f"{glob.escape(self._prefix)}*"):
             shutil.rmtree(left, ignore_errors=True)
-        raw.delete_parts({file.source for file in files})
-        arrivals = self._place.read_ledger()
-        landed = [self._identify(file, known.get(storable(file.path))) for file in files]
-        new = [arrival_of(one.file, one.sha256) for one in landed if one.sha256 and _key(one) not in arrivals]
-        self._place.add_to_ledger(new)
-        arrivals |= {(arrival.path, arrival.sha256): arrival for arrival in new}
-        for one in landed:
-            self._choose_profile(one, profiles)
-        _set_duplicates_apart(landed, arrivals)
-
-        withdrawn = self._withdrawn(known, landed)
-        stale = [one for one in landed if self._is_stale(one, known.get(storable(one.file.path)), raw)]
         with tempfile.TemporaryDirectory(prefix=self._prefix, dir=self._beside) as folder:
+            raw = LandedRaw(self._backend, open_home(self._config["raw"], Path(folder)))
+            raw.delete_parts({file.source for file in files})
+            arrivals = self._place.read_ledger()
+            landed = [self._identify(file, known.get(storable(file.path))) for file in files]
+            new = [arrival_of(one.file, one.sha256) for one in landed if one.sha256 and _key(one) not in arrivals]
+            self._place.add_to_ledger(new)
+            arrivals |= {(arrival.path, arrival.sha256): arrival for arrival in new}
+            for one in landed:
+                self._choose_profile(one, profiles)
+            _set_duplicates_apart(landed, arrivals)
+
+            withdrawn = self._withdrawn(known, landed)
+            stale = [one for one in landed if self._is_stale(one, known.get(storable(one.file.path)), raw)]
             conversion = Conversion(self._backend, self._reader, self._limits, Path(folder), self._place)
             converted = {
                 one.file.path: conversion.convert(one.file, one.sha256, one.profile)
@@ -274,22 +274,6 @@ class LandedReading:
                 yield row | {"status": "removed", "batches_in_raw": None, "key": None}
             elif path not in paths and row["status"] != "missing":
                 yield row | {"status": "missing", "key": None}
-
-    def _raw_root(self) -> Path:
-        path = self._config["raw"]["path"]
-        if "://" in path:
-            raise LakeError(
-                f"There are landed files, and the raw files are in {path}: they are made in a folder only.",
-                kept="Nothing was changed.",
-                next_step="Set BIOREACTOR_LAKE_RAW to a folder, or BIOREACTOR_LAKE_LANDING to one without files.",
-            )
-        if not Path(path).is_dir():
-            raise LakeError(
-                f"The raw folder {path} is not there.",
-                kept="Every table is as it was.",
-                next_step="Mount it or make it, or set BIOREACTOR_LAKE_RAW to the folder that has the raw files.",
-            )
-        return Path(path)
 
 
 def _set_duplicates_apart(landed: Sequence[_Landed], arrivals: Mapping[tuple[str, str], Arrival]) -> None:

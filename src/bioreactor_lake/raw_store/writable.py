@@ -107,6 +107,14 @@ class WritableBucket(Bucket):
         source = {"Bucket": self._bucket, "Key": self._prefix + path}
         self._attempt(lambda **asked: self._client.copy_object(CopySource=source, **asked), to)
 
+    def delete(self, path: str) -> None:
+        """Delete an object, if it is there.
+
+        Raises:
+            LakeError: The store cannot be reached, or refuses.
+        """
+        self._attempt(self._client.delete_object, path, passes_over=(_GONE,))
+
     def _attempt(self, request: Any, path: str, *, passes_over: tuple[int, ...] = ()) -> Any:
         try:
             return self._ask(request, Key=self._prefix + path)
