@@ -66,6 +66,7 @@ def _turned(reading: tuple[Any, ...]) -> tuple[Any, ...]:
     return batch, equipment, tag, value, minute
 
 
+@pytest.mark.slow
 def test_of_a_record_that_came_again_the_newest_counts(lake: LandedLake) -> None:
     """In whichever order the files come, and when one of them goes."""
     lake.put("mine/readings/2025_06_02_1748822400000_0.parquet", extract(2, ("A", 0, "ph", 7), ("A", 1, "ph", 7.1)))

@@ -23,6 +23,7 @@ from bioreactor_lake.landing.limits import Limits
 
 if TYPE_CHECKING:
     from bioreactor_lake.datasets.conversion import Reader
+    from bioreactor_lake.datasets.landed_identity import Foreseen
     from bioreactor_lake.landing.places import LandingPlace
     from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 
@@ -111,6 +112,16 @@ class LandingZone:
         self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {NOW} AS {query_rows(rows, FACTS)}")
         namespace = ops.Namespace(catalog="temp", database="main")
         return ops.DatabaseTable(NOW, schema_of(self._backend, [*FACTS.items()]), self._backend, namespace).to_expr()
+
+    def foresee(self, profiles: ReadProfiles, reader: Reader) -> list[Foreseen]:
+        """What `read` would do, found without doing it; arguments and errors as there."""
+        known = self._known()
+        if not known and "://" not in self._place.root and not self._place.is_there():
+            return []
+        from bioreactor_lake.datasets.landed_reading import LandedReading
+
+        make_rejects(self._backend)
+        return LandedReading(self._place, self._config, self._limits, self._backend, reader).foresee(known, profiles)
 
     def _known(self) -> Known:
         """What is known of the files that were there last time, by path."""
