@@ -114,14 +114,16 @@ FROM staging.stg_bioreactor GROUP BY ALL ORDER BY batch_id, equipment_id, tag, t
 FACT = f"""
 SELECT batch_id, equipment_id, tag, {MEAN} AS avg_value, min(value) AS min_value, max(value) AS max_value,
     {DEVIATION} AS stddev_value, min(ts) AS first_ts, max(ts) AS last_ts, count(*) AS reading_count,
-    count(*) FILTER (value IS NULL AND value_text IS NULL) AS null_count
+    count(*) FILTER (value IS NULL AND value_text IS NULL) AS null_count, count(value) AS value_count,
+    count(value_text) AS text_count, CASE WHEN count(DISTINCT unit) = 1 THEN min(unit) END AS unit,
+    count(DISTINCT unit) AS unit_count
 FROM staging.stg_bioreactor GROUP BY ALL ORDER BY batch_id, equipment_id, tag"""
 
 OVERVIEW = """
 SELECT f.batch_id, f.equipment_id, f.tag, d.site, d.batch_start, d.batch_end, d.duration_hours, f.avg_value,
     f.min_value, f.max_value, f.stddev_value, f.first_ts, f.last_ts, f.reading_count, f.null_count,
-    d.equipment_id AS main_equipment_id, d.equipment_count, d.reading_count AS batch_reading_count, d.tag_count,
-    d.source_file_count
+    f.value_count, f.text_count, f.unit, d.equipment_id AS main_equipment_id, d.equipment_count,
+    d.reading_count AS batch_reading_count, d.tag_count, d.source_file_count
 FROM curated.fact_bioreactor_batch_stats AS f JOIN curated.dim_batch AS d USING (batch_id)
 WHERE f.reading_count >= 1 AND f.null_count <= f.reading_count * 1.0"""
 

@@ -34,6 +34,34 @@ def test_files_that_are_quarantined_and_mended(lake: Lake, webhook: Webhook) -> 
 
 
 @pytest.mark.slow
+def test_a_batch_that_is_released_and_fails_again_is_told_again(lake: Lake, webhook: Webhook) -> None:
+    known = {"BIOREACTOR_LAKE_ALERTS": webhook.url}
+    lake.checkpoints = None
+    lake.put("B-1.parquet", readings("B-1", 1_000))
+    assert run(lake, **known)[0] == 3
+    why = "the probe was calibrated"
+    assert lake.run_command("lake", "release", "B-1", "--reason", why, **known).returncode == 0
+    lake.put("B-1.parquet", readings("B-1", 2_000))
+    assert run(lake, **known)[0] == 3
+    assert without_prefix(webhook.subjects) == ["held: B-1", "recovered: held: B-1", "held: B-1"]
+    assert "How: Released by " in webhook.got[1]["message"]
+    assert why not in str(webhook.got)  # it may hold values
+
+
+@pytest.mark.slow
+def test_rows_that_are_set_aside_are_told_once_for_each_file(lake: Lake, webhook: Webhook) -> None:
+    known = {"BIOREACTOR_LAKE_ALERTS": webhook.url}
+    rows = readings("B-2", 2)
+    lake.put("B-2.parquet", [*rows, ("", *rows[0][1:])])
+    for _ in range(2):
+        assert run(lake, "--pipeline", "ingestion", **known)[0] == 0
+    lake.put("B-2.parquet", rows)
+    assert run(lake, "--pipeline", "ingestion", **known)[0] == 0
+    assert without_prefix(webhook.subjects) == ["rows set aside: B-2.parquet", "recovered: rows set aside: B-2.parquet"]
+    assert "- B-2.parquet: 1 row is no reading\n" in webhook.got[0]["message"]
+
+
+@pytest.mark.slow
 def test_a_locked_warehouse_is_told_and_slips_are_not(lake: Lake, webhook: Webhook) -> None:
     known = {"BIOREACTOR_LAKE_ALERTS": webhook.url}
     assert run(lake, "--pipeline", "ingestion", **known)[0] == 0

@@ -14,7 +14,7 @@ from bioreactor_lake.pipelines.marts.nodes import build_overview, build_timeline
 READINGS = ibis.table(
     {
         "batch_id": "string", "equipment_id": "string", "site": "string", "tag": "string", "ts": "timestamp",
-        "value": "float64", "value_text": "string", "source_file": "string",
+        "value": "float64", "value_text": "string", "unit": "string", "source_file": "string",
     },
     name="stg_bioreactor",
 )  # fmt: skip

@@ -304,6 +304,20 @@ CASES = [
         [{"tag": "ph", "value": 6.79}],
         1,
     ),
+    Case(
+        "expect_column_values_to_be_unit_of_tag",
+        {"column": "text"},
+        [{"tag": "do", "text": "%"}, {"tag": "do", "text": "% sat"}, {"tag": "do", "text": None}, {"tag": "redox"}],
+        [{"tag": "do", "text": "mg/L"}, {"tag": "ph", "text": "%"}, {"tag": "do", "text": "%"}],
+        2,
+    ),
+    Case(
+        "expect_share_of_known_tags_to_be_at_most",
+        {"column": "n", "of_column": "value", "max_share": 0.2},
+        [{"n": 2, "value": 10}, {"n": 0, "value": 0}, {"n": 9, "value": None}, {"tag": "redox", "n": 9, "value": 9}],
+        [{"n": 3, "value": 14.9}, {"n": 3, "value": 15}],
+        1,
+    ),
     # --------------------------------------------------------------------------------------------------- other columns
     Case(
         "expect_column_pair_values_a_to_be_greater_than_b",

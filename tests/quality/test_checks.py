@@ -8,8 +8,9 @@ from typing import Any
 import ibis
 import psycopg
 import pytest
-from tests.quality.small_tables import NOW, Engine, Rows
+from tests.quality.small_tables import NOW, Engine, Rows, at
 
+from bioreactor_lake.datasets.verdicts import say
 from bioreactor_lake.quality.checks import check_table
 from bioreactor_lake.quality.suite import Suite, read_suites
 from bioreactor_lake.quality.tags import Tag
@@ -176,6 +177,33 @@ def test_unknown_tags_pass_and_are_named(engine: Engine) -> None:
         ("limits.unknown_tags", "B-2", False, "warn", ["a'b", "redox"]),
     ]
     assert verdicts[2].failing_rows == 3
+
+
+def test_a_tag_that_is_spelled_almost_like_a_known_one_is_told_so(engine: Engine) -> None:
+    (_, notice) = check_table(
+        engine.table([{"tag": "pH"}, {"tag": "Temprature"}, {"tag": "x"}]),
+        suite_of(limits=PER_TAG),
+        tags={name: Tag(name, "", "", 0, 14) for name in ("ph", "temperature")},
+    )
+    assert say(notice) == (
+        "limits.unknown_tags: 3 rows are of tags that tags.yml does not list: Temprature (did you mean temperature?), "
+        "pH (did you mean ph?), x"
+    )
+
+
+def test_keys_that_repeat_are_found_in_whichever_portion_they_are(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bioreactor_lake.quality.several_rows._COUNTED", 3)
+    minutes = {"A": (0, 1), "B": (0, 1, 1, 1), "C": (0, 1), "D": (0, 1), "E": (0, 0, 2, 2)}
+    rows = [{"batch_id": batch, "ts": at(minute)} for batch, several in minutes.items() for minute in several]
+    unique = {
+        "type": "expect_compound_columns_to_be_unique", "kwargs": {"column_list": ["batch_id", "tag", "ts"]},
+        "severity": "warn",
+    }  # fmt: skip
+    verdicts = check_table(engine.table(rows), suite_of(unique=unique))
+    assert {v.batch: v.failing_rows for v in verdicts} == {"A": 0, "B": 3, "C": 0, "D": 0, "E": 4}
+    assert {v.batch for v in verdicts if not v.success} == {"B", "E"}
 
 
 def test_there_are_no_more_samples_than_asked_for(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from bioreactor_lake.quality.vocabulary import VOCABULARY
 
 TAGS = {
     "ph": Tag("ph", "Acidity", "pH", 0, 14, 6.8, 7.2),
-    "do": Tag("do", "Dissolved oxygen", "%", 0, 500, 20, 80),
+    "do": Tag("do", "Dissolved oxygen", "%", 0, 500, 20, 80, units=("% sat",)),
     "free": Tag("free", "Without limits", "1"),
 }
 

@@ -105,6 +105,7 @@ def statistics(readings: Iterable[Reading]) -> Table:
     table = {}
     for key, group in groups.items():
         values = _values(group)
+        units = {reading.unit for reading in group} - {None}
         table[key] = {
             **dict(zip(FACT_KEY, key, strict=True)),
             "avg_value": mean(values),
@@ -115,6 +116,10 @@ def statistics(readings: Iterable[Reading]) -> Table:
             "last_ts": max(reading.ts for reading in group),
             "reading_count": len(group),
             "null_count": sum(reading.value is None and reading.value_text is None for reading in group),
+            "value_count": sum(reading.value is not None for reading in group),
+            "text_count": sum(reading.value_text is not None for reading in group),
+            "unit": min(units) if len(units) == 1 else None,
+            "unit_count": len(units),
         }
     return table
 
@@ -124,7 +129,7 @@ def overview(dim: Table, fact: Table) -> Table:
     table = {}
     for key, row in fact.items():
         batch = dim[key[0],]
-        table[key] = row | {
+        table[key] = {name: row[name] for name in row if name != "unit_count"} | {
             "site": batch["site"],
             "main_equipment_id": batch["equipment_id"],
             "batch_reading_count": batch["reading_count"],

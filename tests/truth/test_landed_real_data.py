@@ -109,4 +109,5 @@ def test_a_profile_is_proposed_that_reads_the_file(
     proposed = lake[0].command("lake", "profile", "--propose", str(file))
     assert proposed.returncode == 0, proposed.stderr
     assert "10,944 of 10,944 rows read" in proposed.stderr
+    assert proposed.stdout.startswith("# Proposed from"), proposed.stdout
     assert read_profile("proposed", yaml.safe_load(proposed.stdout)).time.columns == ("timestamp",)

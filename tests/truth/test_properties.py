@@ -133,6 +133,7 @@ def test_many_values_that_are_just_small_enough_do_not_stop_the_lake() -> None:
     backend = ibis.duckdb.connect(threads=4)
     backend.raw_sql(
         "CREATE TABLE staged AS SELECT 'B' AS batch_id, 'E' AS equipment_id, 't' AS tag, NULL::VARCHAR AS value_text, "
+        "NULL::VARCHAR AS unit, "
         "TIMESTAMP '2025-06-01' + to_seconds(number) AS ts, if(number // 122_880 % 2 = 0, 1e150, -1e150) AS value "
         "FROM range(983_040) AS t(number)"
     )

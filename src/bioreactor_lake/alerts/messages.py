@@ -28,6 +28,7 @@ class Wording:
         many: What several are.
         kept: What is still valid.
         next_step: What to do.
+        ended: What a run has seen when it is over.
     """
 
     label: str
@@ -35,36 +36,51 @@ class Wording:
     many: str
     kept: str
     next_step: str
+    ended: str
 
 
 _WORDINGS: dict[Kind, Wording] = {
     "failure": Wording(
-        "failed", "run", "runs", "What was being written was rolled back.", "See why: kedro lake status"
+        "failed", "run", "runs", "What was being written was rolled back.", "See why: kedro lake status",
+        "A run wrote it.",
     ),
     "held": Wording(
         "held", "batch", "batches",
         "Their last good versions stay published; every other batch was published.",
         "Mend their data and run again, or release them with a reason: kedro lake release",
+        "The marts hold again what the raw files say.",
     ),
     "failing": Wording(
         "fails its checks", "table", "tables",
         "No batch is held for it: what is checked is the table as a whole.",
         "Look at it with kedro lake check; mend the data, or the suite in conf/base/suites.",
+        "It meets its suite, or nothing is expected of it any more.",
     ),
     "quarantine": Wording(
         "quarantined", "raw file", "raw files",
         "Every other file was taken in.",
         "Mend them, or move them out of the raw folder, and run again; raw.files keeps the reasons.",
+        "They were taken in, or are gone.",
+    ),
+    "rejected": Wording(
+        "rows set aside", "file", "files",
+        "Every other row was taken in.",
+        "See which and why: staging.rejected_readings, landing.rejected_lines, marts.mart_set_aside. Mend the file, "
+        "the reading rules or the profile, and run again.",
+        "Every row was taken in, or the file is gone.",
     ),
     "nothing_to_ingest": Wording(
-        "nothing to ingest", "raw folder", "raw folders", "Every table is as it was.", "See that raw files arrive."
+        "nothing to ingest", "raw folder", "raw folders", "Every table is as it was.", "See that raw files arrive.",
+        "There are raw files again.",
     ),
     "staleness": Wording(
         "stale", "layer", "layers", "The tables hold what they held.",
         "See that raw files arrive and runs succeed: kedro lake freshness, kedro lake runs",
+        "It is fresh.",
     ),
     "lateness": Wording(
-        "late", "run", "runs", "What was written is valid.", "See what it waited for, or give it more time."
+        "late", "run", "runs", "What was written is valid.", "See what it waited for, or give it more time.",
+        "A run was in time.",
     ),
 }  # fmt: skip
 
@@ -90,6 +106,27 @@ class Place:
     run_id: str
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How something ended that no run has seen the end of.
+
+    Args:
+        plain: Without names or values.
+        by: Who ended it.
+        reason: Why, in that person's words, which may hold values of the data.
+    """
+
+    plain: str
+    by: str = ""
+    reason: str = ""
+
+    def for_channel(self, channel: Channel) -> str:
+        """As much of it as a channel may be told."""
+        by = f" by {self.by}" if self.by and channel.names else ""
+        reason = f": {self.reason}" if self.reason and channel.values else ""
+        return f"{self.plain}{by}{reason}"
+
+
 def tell_of_opened(
     kind: Kind, incidents: Sequence[Incident], channel: Channel, place: Place, secrets: Iterable[str]
 ) -> Message:
@@ -109,9 +146,15 @@ def tell_of_opened(
 
 
 def tell_of_ended(
-    kind: Kind, incidents: Sequence[Incident], channel: Channel, place: Place, secrets: Iterable[str], now: float
+    kind: Kind,
+    incidents: Sequence[Incident],
+    channel: Channel,
+    place: Place,
+    secrets: Iterable[str],
+    now: float,
+    how: Ending | None = None,
 ) -> Message:
-    """The message that things are no longer amiss."""
+    """The message that things are no longer amiss, and how they ended; None for what a run has seen."""
     words = _WORDINGS[kind]
     items = [
         f"{one.finding.what}: since {spell_time(one.opened_at)}, for {spell_duration(now - one.opened_at)}"
@@ -121,6 +164,7 @@ def tell_of_ended(
     facts = {
         "Where": _where(place, channel.names),
         "Since": f"{spell_time(since)}, for {spell_duration(now - since)}",
+        "How": words.ended if how is None else how.for_channel(channel),
         "Run": place.run_id,
     }
     about = _things(words, incidents, channel.names)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bioreactor_lake.alerts.configuration import AlertSettings, Channel, read_settings
 from bioreactor_lake.alerts.delivery import deliver_pending
-from bioreactor_lake.alerts.messages import Place, tell_of_ended, tell_of_opened
+from bioreactor_lake.alerts.messages import Ending, Place, tell_of_ended, tell_of_opened
 from bioreactor_lake.alerts.state import AlertState, Incident
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.incidents import Finding, Kind, findings
@@ -27,10 +27,12 @@ class Observation:
     Args:
         found: Every thing that is amiss.
         has_ended: Of a thing that is not among them, whether it is known to be over; by default it is.
+        how: How what is over ended; None for what a run has seen.
     """
 
     found: Sequence[Finding] = ()
     has_ended: Ended = lambda what: True
+    how: Ending | None = None
 
 
 def tell(
@@ -94,6 +96,7 @@ def tell_of(
     *,
     env: str | None = None,
     fine: Collection[str] | None = None,
+    how: Ending | None = None,
 ) -> list[str]:
     """Tell of all that a command found amiss of a kind: what is new begins, what is no longer among it ends.
 
@@ -103,6 +106,7 @@ def tell_of(
         root: The project's folder.
         env: Kedro's environment.
         fine: What was looked at and is not amiss; None for everything else.
+        how: How that ended; None for what a run has seen.
 
     Returns:
         As `tell`. What is wrong with the configuration of alerts is among it, too.
@@ -111,7 +115,7 @@ def tell_of(
         settings = read_settings(root, env=env)
         if not settings.channels and not settings.warehouse.parent.exists():
             return []
-        observation = Observation(findings(found), lambda what: fine is None or what in fine)
+        observation = Observation(findings(found), lambda what: fine is None or what in fine, how)
         return tell(settings, {kind: observation})
     except LakeError as error:
         return [f"Nobody was alerted: {error}"]
@@ -175,7 +179,7 @@ def _end(
     for channel in settings.channels:
         known = [one for one in over if channel.name in one.told]
         if known and channel.recoveries:
-            message = tell_of_ended(kind, known, channel, place, settings.secrets, now)
+            message = tell_of_ended(kind, known, channel, place, settings.secrets, now, observation.how)
             state.tell(channel.name, [], message, now)
     for one in over:
         state.end(one)

@@ -100,7 +100,8 @@ def _list(settings: AlertSettings) -> None:
     for one in incidents:
         why = f": {one.finding.why}" if one.finding.why else ""
         click.echo(f"{one.kind}: {one.finding.what}{why}")
-        told = ", ".join(sorted(one.told)) or "nobody"
+        told = ", ".join(f"{name} (not delivered yet)" if name in pending else name for name in sorted(one.told))
+        told = told or "nobody"
         click.echo(f"  since {spell_time(one.opened_at)}, for {spell_duration(now - one.opened_at)}; told: {told}")
     if not incidents and not killed:
         click.echo("Nothing is known to be amiss.")

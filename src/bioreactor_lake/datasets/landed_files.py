@@ -111,3 +111,16 @@ def find_quarantined(backend: Any) -> list[Finding]:
         "SELECT path, reason FROM landing.files WHERE status = 'quarantined' ORDER BY path"
     ).fetchall()
     return [Finding(f"landed file {path}", without_values(reason), in_full=reason) for path, reason in rows]
+
+
+def find_rejecting(backend: Any) -> list[Finding]:
+    """The landed files that have lines which were not read."""
+    if relation_catalog.find(backend, "landing", "files") is None:
+        return []
+    rows = backend.raw_sql(
+        "SELECT path, rows_rejected FROM landing.files WHERE status = 'read' AND rows_rejected > 0 ORDER BY path"
+    ).fetchall()
+    return [
+        Finding(f"landed file {path}", f"{lines:,} {'line was' if lines == 1 else 'lines were'} not read")
+        for path, lines in rows
+    ]

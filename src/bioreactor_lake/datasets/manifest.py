@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from bioreactor_lake.datasets import compaction, holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.gate import FILES_READ
 from bioreactor_lake.datasets.inspection import FACTS
-from bioreactor_lake.datasets.landed_files import find_quarantined
+from bioreactor_lake.datasets.landed_files import find_quarantined, find_rejecting
 from bioreactor_lake.datasets.landing_zone import EMPTIED
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW, define_views
 from bioreactor_lake.datasets.reads import find_inspected
@@ -188,6 +188,11 @@ class ManifestDataset(WarehouseDataset):
             f"SELECT path, rows_rejected FROM {self._qualified} WHERE status = 'accepted' AND rows_rejected > 0 "
             "ORDER BY path"
         ).fetchall()
+        set_aside = [
+            Finding(path, f"{rows:,} {'row is no reading' if rows == 1 else 'rows are no readings'}")
+            for path, rows in rejected
+        ]
+        run.observe("rejected", [*find_rejecting(backend), *set_aside])
         if small := compaction.count_small(backend):
             run.notices.append(
                 f"{small:,} raw files are smaller than {compaction.FAR_BYTES // 10**6} MB; 100 MB to 1 GB scan best: "

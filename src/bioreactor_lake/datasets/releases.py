@@ -58,6 +58,11 @@ def release_batches(
     return {batch: holds[batch] for batch in batches}
 
 
+def find_user() -> str:
+    """Who releases, as the machine knows them."""
+    return getpass.getuser()
+
+
 def find_unread(catalog: CatalogProtocol[Any, Any], batches: Collection[str]) -> set[str]:
     """Those of some batches that no accepted file has readings of: as it is now, there is nothing of them."""
     manifest = catalog[MANIFEST]
@@ -132,5 +137,5 @@ def _remember(backend: Any, holds: Sequence[Hold], states: Sequence[str], reason
     ensure_releases(backend)
     batch, held_for = holds[0].batch, "; ".join(hold.reason for hold in holds)
     for state in dict.fromkeys([*(hold.state for hold in holds), *states]):
-        values = ", ".join(map(literal, (batch, state, held_for, reason, getpass.getuser())))
+        values = ", ".join(map(literal, (batch, state, held_for, reason, find_user())))
         backend.raw_sql(f"INSERT INTO {RELEASES} VALUES ({values}, make_timestamp(epoch_us(now())))")

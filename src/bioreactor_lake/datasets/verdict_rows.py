@@ -30,6 +30,8 @@ def say(verdict: Verdict, *, quote: bool = True) -> str:
     if verdict.error:
         why = f": {verdict.error.rstrip('.')}" if quote else ""
         return f"{verdict.expectation_id}: {what} could not be checked{why}"
+    if verdict.said:
+        return f"{verdict.expectation_id}: {verdict.said}"
     if verdict.failing_rows is not None and verdict.rows is not None:
         return f"{verdict.expectation_id}: {verdict.failing_rows:,} of {verdict.rows:,} rows fail {what}"
     return f"{verdict.expectation_id}: {what} is not met"

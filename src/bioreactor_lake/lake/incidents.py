@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Kind = Literal["failure", "held", "failing", "quarantine", "nothing_to_ingest", "staleness", "lateness"]
+Kind = Literal["failure", "held", "failing", "quarantine", "rejected", "nothing_to_ingest", "staleness", "lateness"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 WAREHOUSE, WHOLE_RUN = "the warehouse", "the run"

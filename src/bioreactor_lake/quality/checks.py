@@ -23,12 +23,14 @@ from bioreactor_lake.quality.samples import name_values, take_samples
 from bioreactor_lake.quality.several_rows import SEVERAL_ROWS
 from bioreactor_lake.quality.suite import Suite
 from bioreactor_lake.quality.table_questions import TABLE_QUESTIONS
+from bioreactor_lake.quality.tag_questions import TAG_QUESTIONS
 from bioreactor_lake.quality.tags import Tag
 from bioreactor_lake.quality.value_questions import VALUE_QUESTIONS
 from bioreactor_lake.quality.verdicts import WARN, Verdict
 
 QUESTIONS: Mapping[str, Callable[[Subject, Expectation], Question]] = {
     **ROW_QUESTIONS,
+    **TAG_QUESTIONS,
     **SEVERAL_ROWS,
     **VALUE_QUESTIONS,
     **TABLE_QUESTIONS,
@@ -253,6 +255,7 @@ def _notices(base: Verdict, asked: _Asked, batches: Sequence[Any]) -> list[Verdi
             observed=names.get(batch, []),
             rows=count,
             failing_rows=count,
+            said=notice.say(count, names.get(batch, [])),
         )
         for batch, count in counts.items()
         if count

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -109,12 +109,14 @@ class Notice:
         count: The measure that counts its rows.
         rows: The rows.
         column: The column whose values are named.
+        say: What is said of so many rows with these values.
     """
 
     suffix: str
     count: str
     rows: ir.Table
     column: str
+    say: Callable[[int, Sequence[Any]], str]
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-from bioreactor_lake.quality.comparisons import NotAskable, all_of, fit, within
+from bioreactor_lake.quality.comparisons import NotAskable, fit, within
 from bioreactor_lake.quality.expectations import Expectation
-from bioreactor_lake.quality.limits import limits_of
-from bioreactor_lake.quality.questions import Notice, Question, Subject, ask_rows, count_rows
+from bioreactor_lake.quality.questions import Question, Subject, ask_rows
 
 Ask = Callable[[Subject, Expectation], Question]
 
@@ -100,25 +99,6 @@ def _all_differ(columns: list[Any], kwargs: Mapping[str, Any]) -> ir.BooleanValu
     return ~reduce(operator.or_, same)
 
 
-def ask_limits(subject: Subject, expectation: Expectation) -> Question:
-    """Whether values lie within the limits of their tag; tags without an entry pass, and are named."""
-    kwargs = expectation.kwargs
-    column, tag = subject.column(kwargs["column"]), subject.column(kwargs.get("tag_column", "tag"))
-    is_known, low, high = limits_of(subject.table, tag.get_name(), kwargs["limits"])
-    # A tag without a limit on one side has an infinite one there.
-    expected = column.between(low, high)
-    if column.type().is_floating():
-        expected = ~column.isnan() & expected
-    question = ask_rows(subject, expectation, expected, all_of(column.notnull(), is_known))
-    unknown = all_of(subject.where(expectation), column.notnull(), ~is_known)
-    return Question(
-        question.judge,
-        {**question.measures, "unknown": count_rows(subject.table, unknown)},
-        failing=question.failing,
-        notice=Notice("unknown_tags", "unknown", subject.table.filter(unknown), tag.get_name()),
-    )
-
-
 ROW_QUESTIONS: Mapping[str, Ask] = {
     "expect_column_values_to_not_be_null": _of_nulls(lambda column: column.notnull()),
     "expect_column_values_to_be_null": _of_nulls(lambda column: column.isnull()),
@@ -150,5 +130,4 @@ ROW_QUESTIONS: Mapping[str, Ask] = {
     "expect_multicolumn_sum_to_equal": _of_record(
         lambda columns, kwargs: reduce(operator.add, columns) == kwargs["sum_total"]
     ),
-    "expect_column_values_to_be_between_per_tag": ask_limits,
 }

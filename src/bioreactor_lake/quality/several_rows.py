@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -27,6 +27,8 @@ from bioreactor_lake.quality.row_questions import present
 _SENT = 10_000
 # So many batches are named one by one; of more, all are looked at.
 _LISTED = 200
+# So many keys are counted at once, in some 200 MB.
+_COUNTED = 4_000_000
 _TIMES = "lake_times"
 _KEYS = ("batch_id", "equipment_id", "tag", "ts")
 
@@ -48,8 +50,13 @@ def _ask_unique(subject: Subject, expectation: Expectation) -> Question:
 
     def ask(measured: Answers) -> Answers:
         if BATCH in names or not subject.by_batch:
-            keys = repeated(subject.table)
-            return ask_by(subject, keys, failing=keys[_TIMES].sum())
+            found: Answers = {}
+            for part in _part(subject, measured):
+                rows = part.filter(all_of(subject.where(expectation, part)))
+                if _may_repeat(rows, names):
+                    keys = repeated(part)
+                    found |= ask_by(subject, keys, failing=keys[_TIMES].sum())
+            return found
         rows = failing()
         return ask_by(subject, rows, failing=rows.count())
 
@@ -61,6 +68,31 @@ def _ask_unique(subject: Subject, expectation: Expectation) -> Question:
         failing=failing,
         order=tuple(names),
     )
+
+
+def _part(subject: Subject, measured: Answers) -> Iterator[ir.Table]:
+    """The rows of some batches at a time, so that what is counted of all of them need not fit into memory."""
+    batches = sorted(batch for batch in measured if batch is not None)
+    if not subject.by_batch or sum(one["rows"] for one in measured.values()) <= _COUNTED:
+        yield subject.table
+        return
+    some: list[str] = []
+    rows = 0
+    for batch in batches:
+        some.append(batch)
+        rows += measured[batch]["rows"]
+        if rows >= _COUNTED or batch == batches[-1]:
+            yield subject.table.filter(subject.table[BATCH].isin(some))
+            some, rows = [], 0
+
+
+def _may_repeat(rows: ir.Table, names: Sequence[str]) -> bool:
+    """Whether two rows may have the same values: numbers made of them are counted in half the room and time."""
+    if rows.get_backend().name != "duckdb":
+        return True
+    numbers = rows.select(lake_number=ibis.struct({name: rows[name] for name in names}).hash())
+    keys = numbers.group_by("lake_number").agg(**{_TIMES: numbers.count()})
+    return bool(fetch(keys.filter(keys[_TIMES] > 1).limit(1)))
 
 
 def _ask_order(rising: bool) -> Callable[[Subject, Expectation], Question]:

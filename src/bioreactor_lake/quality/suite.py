@@ -50,8 +50,13 @@ class Suite:
         said: list[Any] = [_MEANING, self.name, self.table]
         said += [[one.id, one.type, one.kwargs, one.severity, one.scope] for one in self.expectations]
         types = {one.type for one in self.expectations}
+        known = [tag for _, tag in sorted((tags or {}).items())]
         if "expect_column_values_to_be_between_per_tag" in types:
-            said.append([tag.limits for _, tag in sorted((tags or {}).items())])
+            said.append([tag.limits for tag in known])
+        if "expect_column_values_to_be_unit_of_tag" in types:
+            said.append([[tag.name, *sorted(tag.spellings)] for tag in known])
+        if "expect_share_of_known_tags_to_be_at_most" in types:
+            said.append([tag.name for tag in known])
         if "expect_every_equipment_to_have_data" in types:
             said.append(sorted(equipment))
         return hashlib.sha256(json.dumps(said, default=str, sort_keys=True).encode()).hexdigest()[:32]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -21,6 +21,7 @@ class Tag:
         name: Canonical name.
         description: What it is.
         uom: Unit of measure of values and limits.
+        units: Other spellings of it that files may use.
         physical_min: Below it no value can be true; None where there is no such limit.
         physical_max: Above it no value can be true.
         expected_min: Least value of an ordinary batch.
@@ -37,6 +38,12 @@ class Tag:
     expected_min: float | None = None
     expected_max: float | None = None
     logging: str = "continuous"
+    units: tuple[str, ...] = ()
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """How its unit may be spelled."""
+        return self.uom, *self.units
 
     @property
     def limits(self) -> tuple[Any, ...]:
@@ -83,7 +90,12 @@ def read_tags(config: Mapping[str, Any]) -> dict[str, Tag]:
             raise UsageError(
                 f"The logging of {name} in tags.yml is {found.logging!r}.", next_step=f"Use {', '.join(LOGGING)}."
             )
-        tags[name] = found
+        if isinstance(found.units, str) or not all(isinstance(one, str) and one for one in (found.uom, *found.units)):
+            raise UsageError(
+                f"The unit of {name} in tags.yml is {found.uom!r}, otherwise spelled {found.units!r}.",
+                next_step='Write uom as text and units as a list of texts; "%" needs its quotes.',
+            )
+        tags[name] = replace(found, units=tuple(found.units))
     return tags
 
 

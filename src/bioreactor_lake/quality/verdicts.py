@@ -31,6 +31,7 @@ class Verdict:
         failing_rows: Those of them that fail; None where it is not about rows.
         samples: A few of the failing rows, column to value.
         error: Why it could not be found out; empty where it could.
+        said: What is said of it in place of how many rows fail; empty for that.
     """
 
     suite: str
@@ -46,6 +47,7 @@ class Verdict:
     failing_rows: int | None = None
     samples: tuple[Mapping[str, Any], ...] = ()
     error: str = ""
+    said: str = ""
 
     @property
     def stops(self) -> bool:

@@ -165,6 +165,10 @@ VOCABULARY: Mapping[str, Vocable] = {
     "expect_column_values_to_be_between_per_tag": _of_rows(
         column=COLUMN, limits=one_of("physical", "expected"), tag_column=COLUMN
     ),
+    "expect_column_values_to_be_unit_of_tag": _of_rows(column=COLUMN, tag_column=COLUMN),
+    "expect_share_of_known_tags_to_be_at_most": _of_rows(
+        column=COLUMN, of_column=COLUMN, max_share=SHARE, tag_column=COLUMN
+    ),
     "expect_column_values_to_exist_in_other_table": _of_rows(column=COLUMN, **_OTHER),
     "expect_keys_to_be_in_one_file": Vocable({}, {"column_list": COLUMNS, "file_column": COLUMN}, BATCH),
     "expect_newest_to_be_within": _of_values(hours=NUMBER),

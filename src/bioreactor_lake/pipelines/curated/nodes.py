@@ -75,7 +75,9 @@ def summarise_tags(stg_bioreactor: ir.Table) -> ir.Table:
     """Statistics of a tag over a batch. Grain: batch x equipment x tag.
 
     `stddev_value` is the sample standard deviation, null for fewer than two values. `null_count` counts readings
-    with neither value nor text.
+    with neither value nor text; `value_count` those with a value, of which the statistics are, `text_count` those with
+    text in its place. `unit` is the readings' unit of measure, null where none is given or where `unit_count` says that
+    several are.
     """
     return stg_bioreactor.group_by("batch_id", "equipment_id", "tag").agg(
         avg_value=_mean(_.value),
@@ -86,6 +88,10 @@ def summarise_tags(stg_bioreactor: ir.Table) -> ir.Table:
         last_ts=_.ts.max(),
         reading_count=_.count(),
         null_count=(_.value.isnull() & _.value_text.isnull()).sum().cast("int64"),
+        value_count=_.value.count(),
+        text_count=_.value_text.count(),
+        unit=(_.unit.nunique() == 1).ifelse(_.unit.min(), None),
+        unit_count=_.unit.nunique(),
     )
 
 
