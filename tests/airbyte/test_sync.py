@@ -66,6 +66,7 @@ def test_what_a_connection_lacks_is_said(tmp_path: Path) -> None:
     for wrong, message in (
         ({"connector": ""}, "which connector"),
         ({"streams": []}, "which streams"),
+        ({"streams": ["a/b", "a_b"]}, "one folder"),
         ({"executable": "/bin/true"}, "in one way"),
         ({"stream": ["users"]}, "which means nothing"),
         ({"requirements": "not/there.lock"}, "not there"),

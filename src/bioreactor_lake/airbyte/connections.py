@@ -13,6 +13,7 @@ from bioreactor_lake.lineage.redaction import find_secrets
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _CONNECTOR = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.\-]")
 _SHORTEST_SECRET = 4
 _KEYS = ("source", "connector", "requirements", "executable", "streams", "config")
 
@@ -84,12 +85,24 @@ def find_connection(
     for key, path in paths.items():
         if path is not None and not path.is_file():
             raise _refused(name, f"names {key} that are not there: {path}", "Correct the path, or make the file")
+    folders = [name_folder(stream) for stream in streams]
+    if len({*folders}) < len(folders):
+        raise _refused(name, "has streams that would land in one folder", "Give them connections of their own")
     secret = credentials.get(f"airbyte_{name}") or {}
     config = _put_over(given.get("config") or {}, secret)
     hidden = frozenset({*_texts(secret), *find_secrets({}, config)})
     return Connection(
         name, source, connector, paths["requirements"], paths["executable"], tuple(streams), config, hidden
     )
+
+
+def name_folder(stream: str) -> str:
+    """The folder of a stream.
+
+    >>> name_folder("public.results"), name_folder("../x y")
+    ('public.results', 'x_y')
+    """
+    return _NOT_IN_NAMES.sub("_", stream).lstrip("._") or "stream"
 
 
 def _put_over(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import tempfile
 import time
@@ -14,14 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from bioreactor_lake.airbyte.connections import Connection
+from bioreactor_lake.airbyte.connections import Connection, name_folder
 from bioreactor_lake.errors import LakeError, LockedError
 from bioreactor_lake.lineage.redaction import redact
 from bioreactor_lake.postgres.locks import exclusively
 from bioreactor_lake.virtual_environment import ensure_environment, variables_for_others
 
 _EXTRACT = Path(__file__).with_name("extract.py")
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.\-]")
 _SHOWN = 600
 
 
@@ -79,6 +77,12 @@ class Sync:
             LakeError: It failed; what landed before stays.
         """
         own = self.folder / "connections" / self.connection.name
+        if not self.lock.is_file():
+            raise LakeError(
+                f"{self.lock} is not there, by which PyAirbyte would be installed.",
+                kept="Nothing landed.",
+                next_step="Run this where the project is.",
+            )
         own.mkdir(parents=True, exist_ok=True)
         for private in (self.folder, own):
             private.chmod(0o700)
@@ -132,7 +136,7 @@ class Sync:
         found = []
         for one in extracted:
             stream, records = one["stream"], one["records"]
-            folder = f"{self.connection.source}/{_NOT_IN_NAMES.sub('_', stream).lstrip('._') or 'stream'}"
+            folder = f"{self.connection.source}/{name_folder(stream)}"
             whole = one["mode"] == "full_refresh"
             path = f"{folder}/all.parquet" if whole else f"{folder}/{stamp}_0.parquet"
             there = self.zone.has(path)

@@ -92,7 +92,7 @@ class Conversion:
         cells, readings = self._folder / f"{self._files}.cells", self._folder / f"{self._files}.parquet"
         read = read_workbook if profile.is_excel else read_parquet if profile.is_parquet else read_text
         try:
-            with self._place.on_disk(file) as location:
+            with self._place.on_disk(file, self._folder) as location:
                 facts = read(location, file.path_in_source, profile, self._limits, cells)
             return self._convert(storable(file.path), sha256, profile, facts, cells, readings)
         except OSError as error:

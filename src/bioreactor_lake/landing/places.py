@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
 from bioreactor_lake.errors import LakeError, UsageError
 from bioreactor_lake.landing import zone
@@ -47,8 +47,12 @@ class LandingPlace(Protocol):
             LakeError: The place cannot be reached.
         """
 
-    def on_disk(self, file: LandedFile) -> AbstractContextManager[Path]:
+    def on_disk(self, file: LandedFile, folder: Path) -> AbstractContextManager[Path]:
         """The file on a disk of this machine, for as long as that is looked at.
+
+        Args:
+            file: The file.
+            folder: Has room for a copy.
 
         Raises:
             OSError: It cannot be read, or is another by now.
@@ -97,7 +101,7 @@ class LandingFolder:
         return zone.hash_file(Path(file.location))
 
     @contextmanager
-    def on_disk(self, file: LandedFile) -> Iterator[Path]:
+    def on_disk(self, file: LandedFile, folder: Path) -> Iterator[Path]:
         """As `LandingPlace.on_disk`."""
         yield Path(file.location)
 
@@ -160,16 +164,17 @@ class LandingBucket:
 
     def hash_content(self, file: LandedFile) -> str:
         """As `LandingPlace.hash_content`."""
-        with tempfile.TemporaryDirectory() as folder:
-            return self._bucket.fetch(file.path, _etag(file), Path(folder, "original"))
+        return self._bucket.fetch(file.path, _etag(file))
 
     @contextmanager
-    def on_disk(self, file: LandedFile) -> Iterator[Path]:
+    def on_disk(self, file: LandedFile, folder: Path) -> Iterator[Path]:
         """As `LandingPlace.on_disk`."""
-        with tempfile.TemporaryDirectory() as folder:
-            location = Path(folder, "original")
+        location = folder / f"{uuid4().hex}.original"
+        try:
             self._bucket.fetch(file.path, _etag(file), location)
             yield location
+        finally:
+            location.unlink(missing_ok=True)
 
     def read_ledger(self) -> dict[tuple[str, str], Arrival]:
         """As `LandingPlace.read_ledger`."""
@@ -199,8 +204,7 @@ class LandingBucket:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         key = self._bucket.current_keys([path]).get(path)
         if key is not None:
-            with tempfile.TemporaryDirectory() as folder:
-                before = self._bucket.fetch(path, key.partition("-")[2], Path(folder, "original"))
+            before = self._bucket.fetch(path, key.partition("-")[2])
             if before == sha256:
                 return False
             self._bucket.copy(path, zone.name_superseded(path, before))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,13 @@ class WritableBucket(Bucket):
         found = self._attempt(get, path, passes_over=(_GONE,))
         return None if found is None else (bytes(found[0]), str(found[1]))
 
-    def fetch(self, path: str, etag: str, into: Path) -> str:
-        """Write an object into a file.
+    def fetch(self, path: str, etag: str, into: Path | None = None) -> str:
+        """Read an object, and write it into a file.
 
         Args:
             path: Of the object.
             etag: What it has to be.
-            into: The file.
+            into: The file; None for none.
 
         Returns:
             SHA-256 of its bytes.
@@ -60,10 +61,11 @@ class WritableBucket(Bucket):
         def get(**asked: Any) -> str:
             digest = hashlib.sha256()
             body = self._client.get_object(IfMatch=f'"{etag}"', **asked)["Body"]
-            with into.open("wb") as file:
+            with nullcontext() if into is None else into.open("wb") as file:
                 while chunk := body.read(_CHUNK):
                     digest.update(chunk)
-                    file.write(chunk)
+                    if file is not None:
+                        file.write(chunk)
             return digest.hexdigest()
 
         found = self._attempt(get, path, passes_over=(_GONE, *_OTHER))
