@@ -123,7 +123,8 @@ class Watch:
         if "://" in path:
             from bioreactor_lake.landing.places import open_landing
 
-            place, known = open_landing(path, configured["raw"]), {"": "not looked at yet"}
+            place = open_landing(path, configured["raw"])
+            known: dict[str, str] = {}
 
             def look(_: object) -> None:
                 nonlocal known
