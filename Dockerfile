@@ -62,7 +62,7 @@ RUN python -m pip uninstall --yes --quiet --root-user-action ignore setuptools w
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && groupadd --gid 10001 lake \
     && useradd --uid 10001 --gid lake --no-create-home --home-dir /tmp --shell /usr/sbin/nologin lake \
-    && install --directory --owner lake --group lake /data/lake /data/lake/raw /data/lake/raw/bioreactor
+    && install --directory --owner lake --group lake /data/lake /data/lake/raw /data/lake/raw/bioreactor /data/lake/landing
 
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
@@ -70,6 +70,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     DO_NOT_TRACK=1 \
     HOME=/tmp \
     BIOREACTOR_LAKE_RAW=/data/lake/raw/bioreactor \
+    BIOREACTOR_LAKE_LANDING=/data/lake/landing \
     BIOREACTOR_LAKE_WAREHOUSE=/data/lake/warehouse/bioreactor.duckdb \
     BIOREACTOR_LAKE_LINEAGE_FILE=/data/lake/lineage/events.jsonl \
     BIOREACTOR_LAKE_REPORTS=/data/lake/reports \

@@ -56,6 +56,8 @@ lock:
 		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header deploy/superset/requirements.in -o requirements-superset.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-header deploy/airbyte/requirements.in -o requirements-airbyte.lock
 
 # The documentation with the data dictionary, into site/; the pipelines with tables and SQL, into build/.
 docs: $(VENV)/.installed-dev

@@ -17,6 +17,9 @@ _SETTINGS = """\
 # BIOREACTOR_LAKE_NIGHTLY=02:00
 # BIOREACTOR_LAKE_DEADLINE=02:15
 # BIOREACTOR_LAKE_RAW_FOLDER=/srv/bioreactor
+# With landed files, which become raw files; without a folder they are in the volume landing:
+# BIOREACTOR_LAKE_RAW_MODE=rw
+# BIOREACTOR_LAKE_LANDING_FOLDER=/srv/landing
 # KEDRO_ENV=prod
 # With the profile dashboards, for the 08:00 report and the alert; the password goes into .secrets/smtp_password:
 # SUPERSET_MAIL_TO=team@example.com
@@ -27,6 +30,7 @@ _SETTINGS = """\
 # OPENLINEAGE_URL=http://marquez:5000
 # With the profile s3:
 # BIOREACTOR_LAKE_RAW=s3://raw/bioreactor
+# BIOREACTOR_LAKE_LANDING=s3://raw/landing
 # AWS_ENDPOINT_URL=http://minio:9000
 """
 _RANDOM = (

@@ -32,13 +32,14 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     # An environment says only what differs in it, however deep.
     "merge_strategy": dict.fromkeys(
-        ("globals", "parameters", "catalog", "openlineage", "tags", "equipment", "alerts"), "soft"
+        ("globals", "parameters", "catalog", "openlineage", "tags", "equipment", "alerts", "airbyte"), "soft"
     ),
     # The suites are one file per table, and are found by their names.
     "config_patterns": {
         "openlineage": ["openlineage*", "openlineage*/**", "**/openlineage*"],
         "alerts": ["alerts*", "alerts*/**", "**/alerts*"],
         "tags": ["tags*"],
+        "airbyte": ["airbyte*"],
         "equipment": ["equipment*"],
     },
     "custom_resolvers": {

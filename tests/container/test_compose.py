@@ -44,6 +44,14 @@ def test_every_service_is_pinned_limited_and_looked_after(name: str) -> None:
         assert service["cap_drop"] == ["ALL"]
 
 
+def test_whatever_runs_the_pipeline_has_the_landing_zone() -> None:
+    for name in OURS:
+        landing = [one for one in SERVICES[name]["volumes"] if str(one).endswith(":/data/lake/landing")]
+        assert landing == ["${BIOREACTOR_LAKE_LANDING_FOLDER:-landing}:/data/lake/landing"], name
+        assert SERVICES[name]["environment"]["BIOREACTOR_LAKE_LANDING"].endswith(":-/data/lake/landing}")
+    assert "landing" in COMPOSE["volumes"]
+
+
 def test_no_password_is_in_a_file_of_the_project() -> None:
     assert all(secret == {"file": f".secrets/{name}"} for name, secret in COMPOSE["secrets"].items())
     for service in SERVICES.values():

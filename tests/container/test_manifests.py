@@ -43,7 +43,7 @@ def test_the_base_is_pinned() -> None:
     assert {name for _, name in bases[1:]} == {"${BASE}", "build", "runtime", "lake"}
 
 
-@pytest.mark.parametrize("name", ["account", "data", "nightly", "deadline"])
+@pytest.mark.parametrize("name", ["account", "data", "landing", "nightly", "deadline"])
 def test_the_manifests_are_valid(name: str) -> None:
     kubernetes_validate.validate(read(f"base/{name}.yaml"), VERSION, strict=True)
 
@@ -89,8 +89,19 @@ def test_pods_may_do_no_more_than_they_must(name: str) -> None:
     assert all("valueFrom" not in variable and "envFrom" not in container for variable in container["env"])
 
 
+@pytest.mark.parametrize("name", ["base/nightly.yaml", "watch/watch.yaml"])
+def test_runs_find_the_landing_zone_where_the_image_says_it_is(name: str) -> None:
+    spec = read(name)["spec"]
+    pod = (spec.get("jobTemplate", {}).get("spec") or spec)["template"]["spec"]
+    (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "landing"]
+    assert not mount.get("readOnly")  # the ledger is beside the originals
+    assert f"BIOREACTOR_LAKE_LANDING={mount['mountPath']} " in (PROJECT / "Dockerfile").read_text()
+    (volume,) = [one for one in pod["volumes"] if one["name"] == "landing"]
+    assert volume["persistentVolumeClaim"]["claimName"] == read("base/landing.yaml")["metadata"]["name"]
+
+
 @pytest.mark.skipif(find_program("kustomize", "kubectl") is None, reason="there is no kustomize and no kubectl")
-@pytest.mark.parametrize(("name", "kinds"), [("base", 5), ("s3", 5), ("watch", 6)])
+@pytest.mark.parametrize(("name", "kinds"), [("base", 6), ("s3", 6), ("watch", 7)])
 def test_kustomize_makes_valid_manifests(name: str, kinds: int) -> None:
     kustomize = find_program("kustomize")
     command = [kustomize, "build"] if kustomize else [find_program("kubectl") or "", "kustomize"]
@@ -101,6 +112,7 @@ def test_kustomize_makes_valid_manifests(name: str, kinds: int) -> None:
         kubernetes_validate.validate(document, VERSION, strict=True)
     assert "image: bioreactor_lake\n" not in made
     assert ("s3://raw/bioreactor" in made) is (name == "s3")
+    assert ("s3://raw/landing" in made) is (name == "s3")
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.relative_to(PROJECT)))

@@ -31,8 +31,12 @@ def test_objects_arrive_by_a_listing(new_lake: Callable[[], BucketLake]) -> None
 
 
 @pytest.mark.slow
-def test_what_comes_to_a_bucket_is_in_the_marts_and_nothing_new_is_no_run(new_lake: Callable[[], BucketLake]) -> None:
+def test_what_comes_to_a_bucket_is_in_the_marts_and_nothing_new_is_no_run(
+    new_lake: Callable[[], BucketLake], monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake = new_lake()
+    landing = f"{lake.prefix.removesuffix('raw/')}landing"
+    monkeypatch.setenv("BIOREACTOR_LAKE_LANDING", f"s3://{lake.bucket}/{landing}")
     for number in (1, 2):
         lake.write(f"{number}.parquet", as_parquet(readings(f"B-{number}", number)))
     watch = Watched(lake, "--poll", "0.5", "--params", "checkpoints=false")
@@ -45,5 +49,9 @@ def test_what_comes_to_a_bucket_is_in_the_marts_and_nothing_new_is_no_run(new_la
             query = "SELECT count(DISTINCT batch_id) FROM marts.mart_bioreactor_overview"
             assert connection.execute(query).fetchone() == (3,)
         assert runs == 2
+        export = ",Volume,pH\n" + "".join(f"{row / 5},{57972 - row},6.4\n" for row in range(1, 30))
+        name = f"{landing}/pensim/pensimpy_seed1.csv"
+        lake.client.put_object(Bucket=lake.bucket, Key=name, Body=export.encode())
+        watch.until(lambda: watch.metrics().get('lake_batches{table="marts.mart_bioreactor_timeline"}') == 4)
     finally:
         assert watch.end()[0] == 143

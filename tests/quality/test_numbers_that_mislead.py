@@ -11,7 +11,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.increments.lake import Lake
+import yaml
+from tests.increments.lake import PROJECT, Lake
 
 BEGIN = datetime(2026, 1, 5, 10)
 
@@ -55,7 +56,6 @@ def test_what_would_mislead_is_held_or_said(lake: Lake) -> None:
     put(lake, "mixed", {3: {"value": "98.6", "unit": "°F"}})
     put(lake, "commas", {row: {"value": "7,2"} for row in range(20, 26)})
     put(lake, "one comma", {20: {"value": "7,2"}, 21: {"value": "<0.5"}, 22: {"value": None}})
-    put(lake, "twice", {1: {"ts": BEGIN, "value": "38"}})
     put(lake, "spelled", {row: {"tag": "pH"} for row in range(20, 40)})
     put(lake, "bad", {row: {"quality": "Bad"} for row in range(5)})
     run = lake.run()
@@ -68,13 +68,23 @@ def test_what_would_mislead_is_held_or_said(lake: Lake) -> None:
 
     said = "\n".join(run.notices)
     assert "readings_are_numbers: 1 of 2 rows fail" in said
-    assert "readings_are_there_once: 2 of 40 rows fail" in said
     assert "most_readings_are_not_bad: 5 of 40 rows fail" in said
     assert "20 rows are of tags that tags.yml does not list: pH (did you mean ph?), in spelled" in said
 
     assert overview(lake, "fine", "temperature") == (37.0, 20, 20, 0, "°C")
     assert overview(lake, "one comma", "ph") == (7.0, 20, 17, 2, "pH")
     assert overview(lake, "mixed", "temperature") is None
+
+
+def test_in_production_the_same_reading_twice_is_held_too(lake: Lake) -> None:
+    put(lake, "fine")
+    put(lake, "twice", {1: {"ts": BEGIN, "value": "38"}})
+    assert lake.run().held == {}
+    asked = yaml.safe_load((PROJECT / "conf/prod/suites/stg_bioreactor.yml").read_text())["expectations"]
+    lake.suites = {"stg_bioreactor": asked}
+    ((batch, reasons),) = lake.run().held.items()
+    assert batch == "twice"
+    assert "readings_are_there_once: 2 of 40 rows fail" in reasons[0]
 
 
 def test_a_unit_may_be_spelled_otherwise_and_that_is_asked_again(lake: Lake) -> None:

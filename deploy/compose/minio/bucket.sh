@@ -8,4 +8,6 @@ mc admin user add lake <<USER
 $(secret raw_key)
 $(secret raw_secret)
 USER
-mc admin policy attach lake readonly --user "$(secret raw_key)" || true # it may be attached already
+policy=readonly
+[ "${MODE:-ro}" != rw ] || policy=readwrite # landed files become raw files
+mc admin policy attach lake "$policy" --user "$(secret raw_key)" || true # it may be attached already

@@ -2,6 +2,7 @@
 
 import click
 
+from bioreactor_lake.cli.airbyte import airbyte
 from bioreactor_lake.cli.alerts import alerts
 from bioreactor_lake.cli.backfill import backfill
 from bioreactor_lake.cli.backup import backup, restore
@@ -39,6 +40,7 @@ def lake() -> None:
 
 
 cli.add_command(run)
+lake.add_command(airbyte)
 lake.add_command(alerts)
 lake.add_command(backfill)
 lake.add_command(backup)

@@ -24,13 +24,13 @@ def land(files: tuple[Path, ...], source: str, env: str | None) -> None:
     from bioreactor_lake.landing.zone import land as land_files
 
     with open_project(env) as context:
-        root = context.catalog["landing_zone"].root
+        place = context.catalog["landing_zone"].open()
         confirm_source(source)
         new = known = 0
         for given in files:
-            for path, is_new in land_files(root, source, given):
+            for path, is_new in land_files(place, source, given):
                 new, known = new + is_new, known + (not is_new)
                 if is_new:
                     click.echo(f"Landed {path}")
         there = f", {known:,} were there already" if known else ""
-        click.echo(f"{new:,} landed in {root}{there}. Read them: kedro run")
+        click.echo(f"{new:,} landed in {place.root}{there}. Read them: kedro run")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import click
 from kedro.framework.cli.utils import env_option
+
+if TYPE_CHECKING:
+    from bioreactor_lake.datasets.landed_identity import Foreseen
+    from bioreactor_lake.datasets.planning import RunPlan
 
 _SHOWN = 10
 
@@ -21,6 +26,12 @@ def plan(env: str | None) -> None:
 
     with open_catalog(env) as catalog:
         planned = plan_run(catalog, pipelines["__default__"])
+    say_plan(planned)
+
+
+def say_plan(planned: RunPlan) -> None:
+    """Say what was planned."""
+    _say_landed(planned.landed)
     _say_files(planned.files)
     if planned.refusal:
         click.secho(planned.refusal, fg="yellow")
@@ -40,6 +51,16 @@ def plan(env: str | None) -> None:
             click.echo(f"  {batch}: {planned.causes.get(batch, 'a table below it changed')}")
         if not table.reason and len(table.stale) + len(table.gone) > _SHOWN:
             click.echo(f"  and {len(table.stale) + len(table.gone) - _SHOWN:,} more")
+
+
+def _say_landed(landed: Sequence[Foreseen]) -> None:
+    for file in landed[:_SHOWN]:
+        reader = f", read by {file.reader}" if file.reader else ""
+        batches = f"; batches {', '.join(file.batches[:_SHOWN])}" if file.batches else ""
+        more = f" and {len(file.batches) - _SHOWN:,} more" if len(file.batches) > _SHOWN else ""
+        click.echo(f"landed file {file.path}: {file.what}{reader}{batches}{more}")
+    if len(landed) > _SHOWN:
+        click.echo(f"and {len(landed) - _SHOWN:,} more landed files")
 
 
 def _say_files(files: Mapping[str, str]) -> None:

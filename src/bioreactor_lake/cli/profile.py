@@ -66,8 +66,9 @@ def profile(file: Path, name: str | None, under: Path | None, propose: bool, env
         sys.exit(1)
 
 
-def _path_in_source(file: Path, root: Path, under: Path | None) -> tuple[str, str]:
+def _path_in_source(file: Path, zone: str, under: Path | None) -> tuple[str, str]:
     """The path that profiles see, and the source where it is landed already."""
+    root = Path(zone)
     if file.is_relative_to(root.resolve()):
         source, _, rest = file.relative_to(root.resolve()).as_posix().partition("/")
         return rest, source

@@ -126,13 +126,14 @@ def _prepare(context: Any, place: Place, port: int) -> tuple[LocalSuperset, str,
     from bioreactor_lake.errors import LakeError, UsageError
     from bioreactor_lake.postgres.roles import READER, apply_roles
     from bioreactor_lake.superset.addresses import spell_address
-    from bioreactor_lake.superset.environment import ensure_environment, link_browser
+    from bioreactor_lake.superset.environment import link_browser
     from bioreactor_lake.superset.local import LocalSuperset, read_mail
     from bioreactor_lake.superset.metadata import ensure_database
+    from bioreactor_lake.virtual_environment import ensure_environment
 
     place.make()
     lock = Path(context.project_path) / "requirements-superset.lock"
-    python = ensure_environment(place.environment, lock, click.echo)
+    python = ensure_environment("Superset", place.environment, lock, click.echo)
     link_browser(python, place.browsers)
     database, credentials = find_database(context)
     password = str(credentials.get("reader_password") or "")

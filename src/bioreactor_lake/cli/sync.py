@@ -65,7 +65,7 @@ def _sync(
     import os
 
     from bioreactor_lake.alerts.telling import tell_of
-    from bioreactor_lake.errors import LakeError
+    from bioreactor_lake.errors import LakeError, UsageError
     from bioreactor_lake.hooks.lineage_of_run import read_settings
     from bioreactor_lake.lake.incidents import SOURCE
     from bioreactor_lake.lake.retries import RetryRules
@@ -74,7 +74,13 @@ def _sync(
     from bioreactor_lake.sources.lineage import SyncEvents
     from bioreactor_lake.sources.syncing import Sync, locked
 
-    root, project = context.catalog["landing_zone"].root, Path(context.project_path)
+    zone, project = context.catalog["landing_zone"].root, Path(context.project_path)
+    if "://" in zone:
+        raise UsageError(
+            f"Extracts of LIMS and ELN land in a folder, and the landing zone is {zone}.",
+            next_step="Sync with BIOREACTOR_LAKE_LANDING naming a folder.",
+        )
+    root = Path(zone)
     retries = RetryRules.from_parameters(context.params["retries"], layers=(), scheduled=is_scheduled(os.environ))
     run_id, names = str(new_run_id()), tables or tuple(source.tables)
     credentials = _credentials(context, source)

@@ -16,6 +16,8 @@ from bioreactor_lake.datasets.landing_zone import REJECTS
 from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.landing.cells import Facts
 from bioreactor_lake.landing.limits import Limits
+from bioreactor_lake.landing.parquet_cells import read_parquet
+from bioreactor_lake.landing.places import LandingFolder, LandingPlace
 from bioreactor_lake.landing.text_cells import read_text
 from bioreactor_lake.landing.workbook_cells import read_workbook
 from bioreactor_lake.landing.zone import LandedFile
@@ -63,10 +65,14 @@ class Conversion:
         reader: The rules.
         limits: What a file may be.
         folder: A folder for what is between.
+        place: Where the files are kept; None for files of this machine.
     """
 
-    def __init__(self, backend: Any, reader: Reader, limits: Limits, folder: Path) -> None:
+    def __init__(
+        self, backend: Any, reader: Reader, limits: Limits, folder: Path, place: LandingPlace | None = None
+    ) -> None:
         self._backend, self._reader, self._limits, self._folder = backend, reader, limits, folder
+        self._place = place or LandingFolder(folder)
         # Files of one shape are read by the same SQL, which takes Ibis longer to write than DuckDB to carry out.
         self._sql: dict[tuple[str, Head], _Statements] = {}
         self._files = 0
@@ -84,9 +90,10 @@ class Conversion:
         """
         self._files += 1
         cells, readings = self._folder / f"{self._files}.cells", self._folder / f"{self._files}.parquet"
-        read = read_workbook if profile.is_excel else read_text
+        read = read_workbook if profile.is_excel else read_parquet if profile.is_parquet else read_text
         try:
-            facts = read(file.location, file.path_in_source, profile, self._limits, cells)
+            with self._place.on_disk(file, self._folder) as location:
+                facts = read(location, file.path_in_source, profile, self._limits, cells)
             return self._convert(storable(file.path), sha256, profile, facts, cells, readings)
         except OSError as error:
             if error.errno == errno.ENOSPC:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from bioreactor_lake.datasets.faults import first_line
+from bioreactor_lake.datasets.landed_homes import RawHome
 from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.sql import literal
@@ -21,8 +22,26 @@ ORIGIN = ("landed_file", "landed_sha256", "landed_line", "reader")
 _READING = "batch_id, equipment_id, site, ts, tag, value, value_text, unit, quality"
 _NOT_IN_NAMES = re.compile(rb"[^A-Za-z0-9 +.\-_()]")
 _LONGEST_NAME = 150
-_PART = re.compile(r"\.[0-9a-f]{16}\.\d+\.part")
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+
+
+@dataclass(frozen=True)
+class Came:
+    """What a landed file has for raw files.
+
+    Args:
+        path: Its path under the landing zone.
+        sha256: Of its bytes.
+        reader: Who read it.
+        location: A Parquet file of its readings.
+        newest_only: Whether, of a reading that came more than once, only the newest counts.
+    """
+
+    path: str
+    sha256: str
+    reader: str
+    location: Path
+    newest_only: bool
 
 
 class NotOurs(LakeError):  # noqa: N818 - an outcome, kept as a file's reason
@@ -49,15 +68,17 @@ class LandedRaw:
 
     Args:
         backend: DuckDB.
-        root: The raw folder.
+        home: Where they are put.
     """
 
-    def __init__(self, backend: Any, root: Path) -> None:
-        self._backend, self._root = backend, root
+    def __init__(self, backend: Any, home: RawHome) -> None:
+        self._backend, self._home = backend, home
+        self.repeated = 0
+        """Readings that were left out so far, because a newer one came."""
 
     def is_there(self, source: str, batch_id: str) -> bool:
         """Whether a batch has its raw file."""
-        return (self._root / name_raw_file(source, batch_id)).is_file()
+        return self._home.is_there(name_raw_file(source, batch_id))
 
     def confirm_ours(self, source: str, batch_id: str) -> None:
         """See that no file of somebody else has the place.
@@ -66,7 +87,7 @@ class LandedRaw:
             NotOurs: One has, or it cannot be read.
         """
         path = name_raw_file(source, batch_id)
-        if self.is_there(source, batch_id) and not self._is_ours(self._root / path):
+        if self.is_there(source, batch_id) and not self._is_ours(self._home.on_disk(path)):
             raise NotOurs(
                 f"the raw file {path} was not made of landed files, and is left alone",
                 next_step="move it to another folder, or give the source another name",
@@ -74,14 +95,11 @@ class LandedRaw:
 
     def delete_parts(self, sources: Iterable[str]) -> None:
         """Delete beginnings of raw files that a killed run has left."""
-        for source in filter(None, sources):
-            for path in (self._root / source).glob(".*.part"):
-                if _PART.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+        self._home.delete_parts(sources)
 
     def batches_of(self, source: str, landed_file: str) -> list[str]:
         """The batches of which raw files have rows of a landed file, as the files themselves say."""
-        files = [path for path in (self._root / source).glob("*.parquet") if self._is_ours(path)]
+        files = [path for path in map(self._home.on_disk, self._home.of_source(source)) if self._is_ours(path)]
         if not files:
             return []
         listed = ", ".join(literal(escape_glob(str(path))) for path in files)
@@ -91,9 +109,7 @@ class LandedRaw:
         ).fetchall()
         return [batch for (batch,) in rows]
 
-    def write(
-        self, source: str, batch_id: str, gone: Sequence[str], came: Sequence[tuple[str, str, str, Path]]
-    ) -> bool:
+    def write(self, source: str, batch_id: str, gone: Sequence[str], came: Sequence[Came]) -> bool:
         """Bring the raw file of a batch up to date; whoever reads it sees the old one or the new one.
 
         Rows are in the order of time, equipment and tag, so that the file is the same in whatever order files landed.
@@ -102,7 +118,7 @@ class LandedRaw:
             source: The source.
             batch_id: The batch.
             gone: Landed files whose earlier rows go.
-            came: Landed files whose rows come: path, hash, reader, and a Parquet file of their readings.
+            came: Landed files whose rows come.
 
         Returns:
             Whether there are rows; where there are none, there is no file.
@@ -110,20 +126,21 @@ class LandedRaw:
         Raises:
             LakeError: It cannot be read or written; the old one is in place.
         """
-        path = self._root / name_raw_file(source, batch_id)
+        path = name_raw_file(source, batch_id)
         parts = [
-            f"SELECT {_READING}, {literal(landed)} AS landed_file, {literal(sha256)} AS landed_sha256, "
-            f"line AS landed_line, {literal(reader)} AS reader "
-            f"FROM read_parquet({literal(escape_glob(str(location)))}) "
+            f"SELECT {_READING}, {literal(one.path)} AS landed_file, {literal(one.sha256)} AS landed_sha256, "
+            f"line AS landed_line, {literal(one.reader)} AS reader, newest "
+            f"FROM read_parquet({literal(escape_glob(str(one.location)))}) "
             f"WHERE batch_id = {literal(batch_id)}"
-            for landed, sha256, reader, location in came
+            for one in came
         ]
         try:
-            if path.is_file():
-                parts.append(self._kept(path, gone))
+            if self._home.is_there(path):
+                parts.append(self._kept(self._home.on_disk(path), gone))
             if not parts:
                 return False
-            return self._write(path, " UNION ALL BY NAME ".join(f"({part})" for part in parts))
+            rows = " UNION ALL BY NAME ".join(f"({part})" for part in parts)
+            return self._write(path, self._without_repeats(rows, {one.reader for one in came if one.newest_only}))
         except duckdb.Error as error:
             raise LakeError(
                 f"The raw file {path} cannot be brought up to date: {first_line(error)}.",
@@ -132,27 +149,36 @@ class LandedRaw:
             ) from error
         except OSError as error:
             raise LakeError(
-                f"The raw file {path} cannot be written: {error.strerror}.",
+                f"The raw file {path} cannot be written: {error.strerror or error}.",
                 kept="It is as it was.",
                 next_step="Give this user the right to write the raw folder, and make room on its disk.",
             ) from error
 
-    def _write(self, path: Path, query: str) -> bool:
+    def _without_repeats(self, rows: str, readers: set[str]) -> str:
+        """Of each reading that these readers read several times, the newest one."""
+        if not readers:
+            return rows
+        concerned = f"reader IN ({', '.join(literal(reader) for reader in sorted(readers))})"
+        age = "coalesce(epoch_us(TRY_CAST(newest AS TIMESTAMPTZ))::DOUBLE, TRY_CAST(newest AS DOUBLE))"
+        newest = (
+            f"FROM ({rows}) QUALIFY NOT {concerned} OR row_number() OVER ("
+            f"PARTITION BY {concerned}, equipment_id, ts, tag "
+            f"ORDER BY {age} DESC NULLS LAST, newest DESC NULLS LAST, landed_file DESC, landed_line DESC) = 1"
+        )
+        counts = f"(SELECT count(*) FROM ({rows})) - (SELECT count(*) FROM ({newest}))"
+        (repeated,) = self._backend.raw_sql(f"SELECT {counts}").fetchone()
+        self.repeated += repeated
+        return newest
+
+    def _write(self, path: str, query: str) -> bool:
         rows, texts = self._backend.raw_sql(
             f"SELECT count(*), count(value_text) FILTER (value IS NULL) FROM ({query})"
         ).fetchone()
         if not rows:
-            path.unlink(missing_ok=True)
+            self._home.delete(path)
             return False
         value = "coalesce(CAST(value AS VARCHAR), value_text)" if texts else "value"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.parent.resolve().is_relative_to(self._root.resolve()):
-            raise LakeError(
-                f"{path.parent} is a link that leads out of the raw folder.",
-                kept="Nothing was written there.",
-                next_step="Remove the link: raw files of landed files lie in the raw folder itself.",
-            )
-        part = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.{os.getpid()}.part")
+        part = self._home.part(path)
         try:
             # One thread writes the rows in their order, so that the same rows are the same bytes.
             self._backend.raw_sql(
@@ -161,7 +187,7 @@ class LandedRaw:
                 f"ORDER BY ts, equipment_id, tag, landed_file, landed_line, {value}) "
                 f"TO {literal(str(part))} (FORMAT parquet, COMPRESSION snappy)"
             )
-            part.replace(path)
+            self._home.keep(part, path)
         finally:
             part.unlink(missing_ok=True)
         return True

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,35 +14,23 @@ from typing import Any
 from bioreactor_lake.datasets import warehouse
 from bioreactor_lake.datasets.conversion import Conversion, Converted, Reader
 from bioreactor_lake.datasets.extracted_records import describe_extract
-from bioreactor_lake.datasets.landed_raw import LandedRaw, NotOurs, name_raw_file
-from bioreactor_lake.datasets.landing_zone import FACTS, Known, ReadProfiles
-from bioreactor_lake.errors import LakeError
+from bioreactor_lake.datasets.landed_homes import open_home
+from bioreactor_lake.datasets.landed_identity import Arrivals, Foreseen, Identification, Landed
+from bioreactor_lake.datasets.landed_raw import Came, LandedRaw, NotOurs, name_raw_file
+from bioreactor_lake.datasets.landed_repeats import Again, came_of, read_again, tell_of_repeats
+from bioreactor_lake.datasets.landing_zone import Known, ReadProfiles
 from bioreactor_lake.lake.runs import current_run
-from bioreactor_lake.landing.ledger import Arrival, Ledger
 from bioreactor_lake.landing.limits import Limits
-from bioreactor_lake.landing.zone import LandedFile, arrival_of, find_files, hash_file
-from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
-from bioreactor_lake.sources.extracts import READER, find_extract
+from bioreactor_lake.landing.places import LandingPlace
+from bioreactor_lake.sources.extracts import find_extract
 from bioreactor_lake.sql import storable
-
-
-@dataclass
-class _Landed:
-    """A landed file, and what is to become of it."""
-
-    file: LandedFile
-    sha256: str
-    profile: Profile | None = None
-    reason: str | None = None
-    conversion: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 class LandedReading:
     """Reads the landing zone once.
 
     Args:
-        root: The folder.
+        place: Where they are kept.
         config: Of the warehouse.
         limits: What a file may be.
         backend: DuckDB.
@@ -52,11 +38,13 @@ class LandedReading:
     """
 
     def __init__(
-        self, root: Path, config: warehouse.WarehouseConfig, limits: Limits, backend: Any, reader: Reader
+        self, place: LandingPlace, config: warehouse.WarehouseConfig, limits: Limits, backend: Any, reader: Reader
     ) -> None:
-        self._root, self._config, self._limits = root, config, limits
+        self._place, self._config, self._limits = place, config, limits
         self._backend, self._reader = backend, reader
         self._run = current_run()
+        verify = self._run is not None and self._run.verify
+        self._identification = Identification(place, verify=verify)
         self._emptied: list[str] = []
         warehouse_file = Path(config["filepath"])
         self._beside, self._prefix = warehouse_file.parent, f".{warehouse_file.name}.landing-"
@@ -74,35 +62,28 @@ class LandedReading:
         Raises:
             LakeError: The machine was at fault, or a profile is not understood.
         """
-        files = find_files(self._root)
+        files = self._place.find_files()
         if not files and not known:
             return [], []
         profiles = read_profiles()
-        raw = LandedRaw(self._backend, self._raw_root())
         # What a run that was killed has left: nobody else has this warehouse open.
         for left in self._beside.glob(f"{glob.escape(self._prefix)}*"):
             shutil.rmtree(left, ignore_errors=True)
-        raw.delete_parts({file.source for file in files})
-        ledger = Ledger(self._root)
-        arrivals = ledger.read()
-        landed = [self._identify(file, known.get(storable(file.path))) for file in files]
-        new = [arrival_of(one.file, one.sha256) for one in landed if one.sha256 and _key(one) not in arrivals]
-        ledger.add(new)
-        arrivals |= {(arrival.path, arrival.sha256): arrival for arrival in new}
-        for one in landed:
-            self._choose_profile(one, profiles)
-        _set_duplicates_apart(landed, arrivals)
-
-        withdrawn = self._withdrawn(known, landed)
-        stale = [one for one in landed if self._is_stale(one, known.get(storable(one.file.path)), raw)]
         with tempfile.TemporaryDirectory(prefix=self._prefix, dir=self._beside) as folder:
-            conversion = Conversion(self._backend, self._reader, self._limits, Path(folder))
+            raw = LandedRaw(self._backend, open_home(self._config["raw"], Path(folder)))
+            raw.delete_parts({file.source for file in files})
+            landed, arrivals, new = self._identification.identify(files, known, profiles)
+            self._place.add_to_ledger(new)
+            withdrawn = self._withdrawn(known, landed)
+            stale = self._identification.find_stale(landed, known, raw)
+            conversion = Conversion(self._backend, self._reader, self._limits, Path(folder), self._place)
             converted = {
                 one.file.path: conversion.convert(one.file, one.sha256, one.profile)
                 for one in stale
                 if one.profile is not None and one.reason is None and "known" not in one.facts
             }
-            self._write_raw(stale, converted, known, withdrawn, raw)
+            again = self._read_again(landed, stale, converted, known, withdrawn, conversion)
+            self._write_raw(stale, converted, known, withdrawn, raw, again)
         for one in stale:
             if (extract := find_extract(one.file.path, one.file.location)) is not None and one.reason is None:
                 one.facts |= describe_extract(self._backend, extract)
@@ -114,63 +95,53 @@ class LandedReading:
         ]
         return rows, self._emptied
 
-    def _identify(self, file: LandedFile, before: dict[str, Any] | None) -> _Landed:
-        if not file.is_regular:
-            return _Landed(file, "", reason="it is a link or no file at all: land the file itself")
-        verify = self._run is not None and self._run.verify
-        if before is not None and before["settled"] and before["key"] == file.key and before["sha256"] and not verify:
-            return _Landed(file, before["sha256"])
-        try:
-            return _Landed(file, hash_file(file.location))
-        except OSError as error:
-            return _Landed(file, "", reason=f"it cannot be read: {error.strerror}; check its permissions and the disk")
+    def foresee(self, known: Known, read_profiles: ReadProfiles) -> list[Foreseen]:
+        """What `read` would do. Files of which something is news are read, nothing is written.
 
-    def _choose_profile(self, one: _Landed, profiles: Mapping[str, Profile]) -> None:
-        source, rest = one.file.source, one.file.path_in_source
-        if one.reason is None and find_extract(one.file.path) is not None:
-            one.conversion = _digest(one.file.path, one.sha256, READER)
-            return
-        fitting = [profile for profile in profiles.values() if profile.source == source and profile.fits(rest)]
-        if one.reason is None and not source:
-            one.reason = "it lies in no source's folder: kedro lake land FILE --source NAME"
-        elif one.reason is None and not fitting:
-            one.reason = f"no profile reads it: kedro lake profile {one.file.location} proposes one"
-        if one.reason is None:
-            one.profile = fitting[0]
-            facts = [
-                place.find(rest, {})
-                for key in (one.profile.batch, one.profile.equipment, one.profile.site, one.profile.time.origin)
-                for place in key
-            ]
-            one.conversion = _digest(one.sha256, one.profile.name, one.profile.digest, facts)
-        else:
-            one.conversion = _digest(one.sha256, one.reason)
+        Args:
+            known: As for `read`.
+            read_profiles: As for `read`.
 
-    def _is_stale(self, one: _Landed, before: dict[str, Any] | None, raw: LandedRaw) -> bool:
-        if before is None or before["conversion"] != one.conversion or before["sha256"] != one.sha256:
-            return True
-        if before["status"] == "missing" or (before["status"] == "quarantined" and self._run and self._run.verify):
-            return True
-        if before["status"] == "read" and not all(raw.is_there(one.file.source, id_) for id_ in before["batch_ids"]):
-            return True
-        if (before["key"], before["settled"]) != (one.file.key, one.file.settled):
-            # Touched only: what is known of it stays, under its new key.
-            one.facts |= {name: before[name] for name in FACTS if name not in ("key", "settled", "path")}
-            one.facts["known"] = True
-            return True
-        return False
+        Raises:
+            LakeError: As for `read`.
+        """
+        files = self._place.find_files()
+        if not files and not known:
+            return []
+        with tempfile.TemporaryDirectory() as folder:
+            raw = LandedRaw(self._backend, open_home(self._config["raw"], Path(folder)))
+            landed, _, _ = self._identification.identify(files, known, read_profiles())
+            stale = self._identification.find_stale(landed, known, raw)
+            conversion = Conversion(self._backend, self._reader, self._limits, Path(folder), self._place)
+            found = []
+            for one in stale:
+                before = known.get(storable(one.file.path)) or {}
+                if "known" in one.facts:
+                    continue
+                facts, reader = one.facts, ""
+                if one.profile is not None and one.reason is None:
+                    facts, reader = conversion.convert(one.file, one.sha256, one.profile).facts, one.profile.reader
+                reason = facts.get("reason") or one.reason
+                batches = [] if reason else [*(facts.get("batch_ids") or ()), *(before.get("batches_in_raw") or ())]
+                is_duplicate = one.facts.get("status") == "duplicate"
+                what = f"not read again: {reason}" if is_duplicate else f"quarantined: {reason}" if reason else one.news
+                found.append(Foreseen(one.file.path, what, "" if reason else reader, tuple(dict.fromkeys(batches))))
+        there = {storable(one.file.path) for one in landed}
+        gone = [path for path, row in known.items() if path not in there and row["status"] != "missing"]
+        return [*found, *(Foreseen(path, "missing, its rows stay", "", ()) for path in gone)]
 
     def _write_raw(
         self,
-        stale: Sequence[_Landed],
+        stale: Sequence[Landed],
         converted: Mapping[str, Converted],
         known: Known,
         withdrawn: Sequence[dict[str, Any]],
         raw: LandedRaw,
+        again: Sequence[Again],
     ) -> None:
         """Write the raw files of all batches concerned, each once."""
         gone: dict[tuple[str, str], set[str]] = defaultdict(set)
-        came: dict[tuple[str, str], list[tuple[str, str, str, Path]]] = defaultdict(list)
+        came: dict[tuple[str, str], list[Came]] = defaultdict(list)
         for one in stale:
             path, source = storable(one.file.path), one.file.source
             found, duplicate = converted.get(one.file.path), one.facts.get("status") == "duplicate"
@@ -192,24 +163,55 @@ class LandedReading:
             if found is not None and found.location is not None and one.profile is not None:
                 for batch in batches:
                     gone[source, batch].add(path)
-                    came[source, batch].append((path, one.sha256, one.profile.reader, found.location))
+                    came[source, batch].append(came_of(one.file, one.sha256, one.profile, found.location))
             one.facts["batches_in_raw"] = batches
         for row in withdrawn:
             for batch in row["batches_in_raw"] or ():
                 gone[row["source"], batch].add(row["path"])
+        for other in again:
+            for batch in other.batches:
+                if (other.source, batch) in gone or (other.source, batch) in came:
+                    gone[other.source, batch].add(other.came.path)
+                    came[other.source, batch].append(other.came)
         for source, batch in sorted({*gone, *came}):
             if self._run is not None:
                 self._run.landed_batches += 1
             if not raw.write(source, batch, sorted(gone[source, batch]), came[source, batch]):
                 self._emptied.append(name_raw_file(source, batch))
+        if raw.repeated and self._run is not None:
+            self._run.notices.append(tell_of_repeats(raw.repeated))
 
-    def _row(
-        self, one: _Landed, arrivals: Mapping[tuple[str, str], Arrival], before: dict[str, Any] | None
-    ) -> dict[str, Any]:
+    def _read_again(
+        self,
+        landed: Sequence[Landed],
+        stale: Sequence[Landed],
+        converted: Mapping[str, Converted],
+        known: Known,
+        withdrawn: Sequence[dict[str, Any]],
+        conversion: Conversion,
+    ) -> list[Again]:
+        """Other landed files of the batches concerned, where the newest of several readings counts."""
+        concerned: dict[str, set[str]] = defaultdict(set)
+        for row in [*withdrawn, *(known.get(storable(one.file.path), {}) for one in stale)]:
+            concerned[row.get("source", "")] |= {*(row.get("batches_in_raw") or ())}
+        for path, result in converted.items():
+            concerned[path.partition("/")[0]] |= {*(result.facts.get("batch_ids") or ())}
+        written = {one.file.path for one in stale if "known" not in one.facts}
+        again = []
+        for one in landed:
+            before = known.get(storable(one.file.path))
+            if before is None or one.reason or one.profile is None or one.file.path in written:
+                continue
+            batches = concerned[one.file.source] & {*(before["batches_in_raw"] or ())}
+            if one.profile.newest and batches:
+                again.append(read_again(one.file, one.sha256, one.profile, sorted(batches), conversion, self._backend))
+        return again
+
+    def _row(self, one: Landed, arrivals: Arrivals, before: dict[str, Any] | None) -> dict[str, Any]:
         file = {"path": storable(one.file.path), "key": one.file.key, "settled": one.file.settled}
         if one.facts.pop("known", False):
             return one.facts | file
-        arrival = arrivals.get(_key(one))
+        arrival = arrivals.get(one.key)
         reason = one.facts.get("reason") or one.reason
         row = {
             "source": storable(one.file.source),
@@ -226,15 +228,15 @@ class LandedReading:
         row["batches_in_raw"] = before["batches_in_raw"] if before is not None else None
         return row | one.facts | {"reason": reason} | file
 
-    def _withdrawn(self, known: Known, landed: Sequence[_Landed]) -> list[dict[str, Any]]:
+    def _withdrawn(self, known: Known, landed: Sequence[Landed]) -> list[dict[str, Any]]:
         """Files that are gone and whose rows go with them, because the run was told so."""
         # A landing zone that is not there at all is not mounted.
-        allowed = self._run is not None and self._run.allow_removal and self._root.is_dir()
+        allowed = self._run is not None and self._run.allow_removal and self._place.is_there()
         paths = {storable(one.file.path) for one in landed}
         return [row for path, row in known.items() if path not in paths] if allowed else []
 
     def _gone(
-        self, known: Known, landed: Sequence[_Landed], withdrawn: Sequence[dict[str, Any]]
+        self, known: Known, landed: Sequence[Landed], withdrawn: Sequence[dict[str, Any]]
     ) -> Iterable[dict[str, Any]]:
         paths = {storable(one.file.path) for one in landed}
         removed = {row["path"] for row in withdrawn}
@@ -243,40 +245,3 @@ class LandedReading:
                 yield row | {"status": "removed", "batches_in_raw": None, "key": None}
             elif path not in paths and row["status"] != "missing":
                 yield row | {"status": "missing", "key": None}
-
-    def _raw_root(self) -> Path:
-        path = self._config["raw"]["path"]
-        if "://" in path:
-            raise LakeError(
-                f"There are landed files, and the raw files are in {path}: they are made in a folder only.",
-                kept="Nothing was changed.",
-                next_step="Set BIOREACTOR_LAKE_RAW to a folder, or BIOREACTOR_LAKE_LANDING to one without files.",
-            )
-        if not Path(path).is_dir():
-            raise LakeError(
-                f"The raw folder {path} is not there.",
-                kept="Every table is as it was.",
-                next_step="Mount it or make it, or set BIOREACTOR_LAKE_RAW to the folder that has the raw files.",
-            )
-        return Path(path)
-
-
-def _set_duplicates_apart(landed: Sequence[_Landed], arrivals: Mapping[tuple[str, str], Arrival]) -> None:
-    """Of files that would become the same rows, the one that came first is read."""
-    first: dict[str, str] = {}
-    for one in sorted(landed, key=lambda one: (arrivals[_key(one)].arrived_at if one.sha256 else "", one.file.path)):
-        if one.reason is not None:
-            continue
-        other = first.setdefault(one.conversion, one.file.path)
-        if other != one.file.path:
-            one.reason = f"it is the same file as {other}"
-            one.facts["status"] = "duplicate"
-            one.conversion = _digest(one.conversion, "duplicate")
-
-
-def _key(one: _Landed) -> tuple[str, str]:
-    return one.file.path, one.sha256
-
-
-def _digest(*parts: Any) -> str:
-    return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -19,11 +19,13 @@ from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import schema_of
 from bioreactor_lake.datasets.json_rows import query_rows
 from bioreactor_lake.datasets.preview import show_reason, show_rows
-from bioreactor_lake.errors import LakeError, UsageError
+from bioreactor_lake.errors import LakeError
 from bioreactor_lake.landing.limits import Limits
 
 if TYPE_CHECKING:
     from bioreactor_lake.datasets.conversion import Reader
+    from bioreactor_lake.datasets.landed_identity import Foreseen
+    from bioreactor_lake.landing.places import LandingPlace
     from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 
 FACTS = {
@@ -78,13 +80,13 @@ class LandingZone:
     """The files of the landing zone as they are now.
 
     Args:
-        root: The folder.
+        place: Where they are kept.
         config: Of the warehouse.
         limits: What a file may be.
     """
 
-    def __init__(self, root: Path, config: warehouse.WarehouseConfig, limits: Limits) -> None:
-        self._root, self._config, self._limits = root, config, limits
+    def __init__(self, place: LandingPlace, config: warehouse.WarehouseConfig, limits: Limits) -> None:
+        self._place, self._config, self._limits = place, config, limits
         self._backend: Any = warehouse.connect(config)
 
     def read(self, profiles: ReadProfiles, reader: Reader) -> ir.Table:
@@ -103,10 +105,10 @@ class LandingZone:
         rows: list[dict[str, Any]] = []
         emptied: list[str] = []
         make_rejects(self._backend)
-        if known or self._root.is_dir():
+        if known or "://" in self._place.root or self._place.is_there():
             from bioreactor_lake.datasets.landed_reading import LandedReading
 
-            reading = LandedReading(self._root, self._config, self._limits, self._backend, reader)
+            reading = LandedReading(self._place, self._config, self._limits, self._backend, reader)
             rows, emptied = reading.read(known, profiles)
         listed = query_rows(({"path": path} for path in emptied), {"path": "VARCHAR"})
         self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {EMPTIED} AS {listed}")
@@ -118,7 +120,17 @@ class LandingZone:
         """What the extracts of sources say; arguments and result as of `extracted_records.read_records`."""
         from bioreactor_lake.datasets.extracted_records import read_records
 
-        return read_records(self._backend, self._root, kind, sources, interpret)
+        return read_records(self._backend, Path(self._place.root), kind, sources, interpret)
+
+    def foresee(self, profiles: ReadProfiles, reader: Reader) -> list[Foreseen]:
+        """What `read` would do, found without doing it; arguments and errors as there."""
+        known = self._known()
+        if not known and "://" not in self._place.root and not self._place.is_there():
+            return []
+        from bioreactor_lake.datasets.landed_reading import LandedReading
+
+        make_rejects(self._backend)
+        return LandedReading(self._place, self._config, self._limits, self._backend, reader).foresee(known, profiles)
 
     def _known(self) -> Known:
         """What is known of the files that were there last time, by path."""
@@ -136,7 +148,7 @@ class LandingZoneDataset(AbstractDataset[None, LandingZone]):
     """The landing zone, in which originals are kept as they came.
 
     Args:
-        path: The folder.
+        path: The folder, or `s3://bucket/prefix`.
         warehouse: The warehouse that knows what became of them, and where raw files lie.
         limits: What a file may be at most, as of `Limits`.
         metadata: For Kedro-Viz.
@@ -150,20 +162,26 @@ class LandingZoneDataset(AbstractDataset[None, LandingZone]):
         limits: Mapping[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        if "://" in path:
-            raise UsageError(
-                f"The landing zone cannot be at {path}.",
-                next_step="Set BIOREACTOR_LAKE_LANDING to a folder; buckets are for raw files.",
-            )
-        self._root, self._config, self._limits = Path(path), warehouse, Limits.from_config(limits)
+        self._path, self._config, self._limits = path, warehouse, Limits.from_config(limits)
         self.metadata = metadata
 
     description = "Files as they came, one folder for each source"
 
     @property
-    def root(self) -> Path:
-        """The folder."""
-        return self._root
+    def root(self) -> str:
+        """The folder, or the URL of the bucket and what stands before its objects' names."""
+        return self._path.rstrip("/")
+
+    def open(self) -> LandingPlace:
+        """The place itself.
+
+        Raises:
+            LakeError: It is none, or what reads object stores is not installed.
+        """
+        from bioreactor_lake.landing.places import open_landing
+
+        # Object stores are reached as those of raw files are.
+        return open_landing(self._path, self._config["raw"])
 
     @property
     def limits(self) -> Limits:
@@ -179,9 +197,9 @@ class LandingZoneDataset(AbstractDataset[None, LandingZone]):
         """The files as they are now.
 
         Raises:
-            LakeError: The folder cannot be listed.
+            LakeError: The place cannot be listed.
         """
-        return LandingZone(self._root, self._config, self._limits)
+        return LandingZone(self.open(), self._config, self._limits)
 
     def save(self, data: None) -> None:
         """Refused: originals are never changed.
@@ -193,16 +211,17 @@ class LandingZoneDataset(AbstractDataset[None, LandingZone]):
 
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first files, for Kedro-Viz, or why there are none."""
-        from bioreactor_lake.landing.zone import find_files
-
         try:
-            files = find_files(self._root)[:nrows]
+            files = self.open().find_files()[:nrows]
         except LakeError as error:
             return show_reason(error)
         return show_rows(["path", "size_bytes", "owner"], [(file.path, file.size_bytes, file.owner) for file in files])
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._root)}
+        return {"path": self._path}
 
     def _exists(self) -> bool:
-        return self._root.is_dir()
+        try:
+            return self.open().is_there()
+        except LakeError:
+            return False

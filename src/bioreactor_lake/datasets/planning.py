@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 from kedro.io import CatalogProtocol
@@ -17,6 +17,10 @@ from bioreactor_lake.datasets.relations import WarehouseDataset
 from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
 from bioreactor_lake.errors import NothingToIngest
 from bioreactor_lake.lake.runs import NOT_BUILT
+
+if TYPE_CHECKING:
+    from bioreactor_lake.datasets.landed_identity import Foreseen
+    from bioreactor_lake.datasets.landing_zone import LandingZone
 
 _RAW = "raw.bioreactor"
 _INSPECTED = "temp.main.inspected_raw_files"
@@ -57,12 +61,14 @@ class RunPlan:
         tables: The tables and marts in the order of the run, and the views that would be defined anew.
         causes: For batches that would be written because of a file, the file.
         refusal: Why the run would stop before it writes anything; empty where it would not.
+        landed: Landed files of which something is news. Batches of their raw files count as stale in all tables.
     """
 
     files: Mapping[str, str]
     tables: tuple[TablePlan, ...]
     causes: Mapping[str, str]
     refusal: str = ""
+    landed: tuple[Foreseen, ...] = ()
 
 
 def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
@@ -77,10 +83,15 @@ def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
     Raises:
         LakeError: There is no warehouse yet, or it cannot be read.
     """
+    landed = _foresee_landed(catalog)
     (inspect,) = (node for node in pipeline.nodes if MANIFEST in node.outputs)
     inspect.run({name: catalog.load(name) for name in inspect.inputs})
     files, causes = _differing_files(catalog[MANIFEST])
     refusal = catalog[MANIFEST].why_refused(sum(what == "removed" for what in files.values()))
+    for file in landed:
+        for batch in file.batches:
+            causes.setdefault(batch, f"landed file {file.path}: {file.what}")
+    follow = {batch for file in landed for batch in file.batches}
     assume = {_RAW: holdings.raw_fingerprints(f"{_INSPECTED} WHERE reason IS NULL")}
     tables: list[TablePlan] = []
     for dataset, expression in expressions(catalog, pipeline):
@@ -89,11 +100,26 @@ def plan_run(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> RunPlan:
         if expression is None:
             tables.append(TablePlan(dataset.qualified_name, reason=NOT_BUILT))
             continue
-        plan = plan_table(dataset, expression, assume)
+        plan = _with_landed(plan_table(dataset, expression, assume), follow)
         # A view costs nothing: it is worth a line where it makes the tables above it stale.
         if not isinstance(dataset, ViewDataset) or not plan.up_to_date:
             tables.append(plan)
-    return RunPlan(files, tuple(tables), causes, refusal)
+    return RunPlan(files, tuple(tables), causes, refusal, tuple(landed))
+
+
+def _foresee_landed(catalog: CatalogProtocol[Any, Any]) -> list[Foreseen]:
+    from bioreactor_lake.pipelines.ingestion.nodes import ReadByProfile
+
+    zone: LandingZone = catalog.load("landing_zone")
+    return zone.foresee(catalog.load("profiles"), ReadByProfile())
+
+
+def _with_landed(plan: TablePlan, follow: set[str]) -> TablePlan:
+    """A table's plan with the batches whose raw files are still to be made."""
+    if not follow or plan.total is None or plan.reason is not None:
+        return plan
+    stale = tuple(sorted({*plan.stale, *follow} - {*plan.held}))
+    return replace(plan, stale=stale, total=None)
 
 
 def expressions(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> Iterator[tuple[Any, ir.Table | None]]:

@@ -47,6 +47,24 @@ class Arrival:
         return self.path.partition("/")[0]
 
 
+def parse_ledger(lines: Iterable[str]) -> dict[tuple[str, str], Arrival]:
+    """Arrivals by path and hash; of one that is told twice, the first. Lines that are cut off are passed over."""
+    found: dict[tuple[str, str], Arrival] = {}
+    for line in lines:
+        try:
+            arrival = Arrival(**json.loads(line))
+            datetime.fromisoformat(arrival.arrived_at)
+        except (TypeError, ValueError):
+            continue
+        found.setdefault((arrival.path, arrival.sha256), arrival)
+    return found
+
+
+def spell_arrivals(arrivals: Iterable[Arrival]) -> str:
+    """Arrivals as lines of a ledger."""
+    return "".join(json.dumps(asdict(arrival)) + "\n" for arrival in arrivals)
+
+
 class Ledger:
     """The ledger of a landing zone.
 
@@ -65,21 +83,13 @@ class Ledger:
         Raises:
             LakeError: It cannot be read.
         """
-        found: dict[tuple[str, str], Arrival] = {}
         try:
             with self._file.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    try:
-                        arrival = Arrival(**json.loads(line))
-                        datetime.fromisoformat(arrival.arrived_at)
-                    except (TypeError, ValueError):
-                        continue
-                    found.setdefault((arrival.path, arrival.sha256), arrival)
+                return parse_ledger(lines)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise self._failed("read", error) from error
-        return found
 
     def add(self, arrivals: Iterable[Arrival]) -> None:
         """Write arrivals down, all or none of them, after whatever is there.
@@ -87,7 +97,7 @@ class Ledger:
         Raises:
             LakeError: It cannot be written.
         """
-        text = "".join(json.dumps(asdict(arrival)) + "\n" for arrival in arrivals)
+        text = spell_arrivals(arrivals)
         if not text:
             return
         try:

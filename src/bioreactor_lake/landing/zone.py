@@ -14,10 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from bioreactor_lake.errors import LakeError, UsageError
 from bioreactor_lake.landing.ledger import LEDGER, Arrival, Ledger
+
+if TYPE_CHECKING:
+    from bioreactor_lake.landing.places import LandingPlace
 
 SUPERSEDED = ".superseded"
 """Folder of a source in which originals are kept that a newer one of the same name has followed."""
@@ -34,7 +38,7 @@ class LandedFile:
 
     Args:
         path: Its path under the landing zone.
-        location: Where it lies.
+        location: Where it lies: a path, or a URL.
         key: Size, times and inode: what points to a change without reading it.
         size_bytes: Its size.
         settled: Whether a change after this moment would show in the key.
@@ -43,7 +47,7 @@ class LandedFile:
     """
 
     path: str
-    location: Path
+    location: Path | str
     key: str
     size_bytes: int
     settled: bool
@@ -129,13 +133,15 @@ def confirm_source(source: str) -> str:
     return source
 
 
-def land(root: Path, source: str, given: Path, *, how: str = "landed", run_id: str = "") -> Iterator[tuple[str, bool]]:
+def land(
+    place: LandingPlace, source: str, given: Path, *, how: str = "landed", run_id: str = ""
+) -> Iterator[tuple[str, bool]]:
     """Copy a file, or a folder with all that is in it, into the landing zone, and write it into the ledger.
 
     A file that is there already, byte for byte, stays. One of the same name with other bytes is moved aside and kept.
 
     Args:
-        root: The landing zone; made where it is missing.
+        place: The landing zone; made where it is missing.
         source: The source.
         given: The file or folder. Of a folder its own name is part of the paths, since profiles may read it.
         how: What the ledger says of how they came.
@@ -154,7 +160,7 @@ def land(root: Path, source: str, given: Path, *, how: str = "landed", run_id: s
         if any(part.startswith(".") for part in path.split("/")) or path.endswith(_UNFINISHED):
             continue
         try:
-            yield path, _land_one(root, path, original, how, run_id)
+            yield path, place.land_as(path, original, how=how, run_id=run_id)
         except OSError as error:
             raise LakeError(
                 f"{original} cannot be landed: {error.strerror or error}.",
@@ -163,7 +169,20 @@ def land(root: Path, source: str, given: Path, *, how: str = "landed", run_id: s
             ) from error
 
 
-def _land_one(root: Path, path: str, original: Path, how: str, run_id: str) -> bool:
+def land_one(root: Path, path: str, original: Path, *, how: str = "landed", run_id: str = "") -> bool:
+    """Keep a file in a folder's landing zone, and write it into the ledger; whether it is new.
+
+    Args:
+        root: The landing zone.
+        path: Where it is kept, under it.
+        original: The file.
+        how: What the ledger says of how it came.
+        run_id: And which run brought it, if one did.
+
+    Raises:
+        LakeError: It would be kept elsewhere.
+        OSError: It cannot be read or kept.
+    """
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.parent.resolve().is_relative_to(root.resolve()):
@@ -192,13 +211,27 @@ def _land_one(root: Path, path: str, original: Path, how: str, run_id: str) -> b
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    Ledger(root).add([Arrival(path, sha256, size, now_utc(), _user(), how, run_id)])
+    Ledger(root).add([landed_now(path, sha256, size, how=how, run_id=run_id)])
     return True
 
 
-def _set_aside(root: Path, path: str, sha256: str) -> None:
+def landed_now(path: str, sha256: str, size_bytes: int, *, how: str = "landed", run_id: str = "") -> Arrival:
+    """The ledger's line for a file that is being landed."""
+    return Arrival(path, sha256, size_bytes, now_utc(), _user(), how, run_id)
+
+
+def name_superseded(path: str, sha256: str) -> str:
+    """Where an original is kept that a newer one follows.
+
+    >>> name_superseded("mine/R1/a.csv", "0123456789abcdef0123")
+    'mine/.superseded/0123456789abcdef/R1/a.csv'
+    """
     source, _, rest = path.partition("/")
-    aside = root / source / SUPERSEDED / sha256[:16] / rest
+    return f"{source}/{SUPERSEDED}/{sha256[:16]}/{rest}"
+
+
+def _set_aside(root: Path, path: str, sha256: str) -> None:
+    aside = root / name_superseded(path, sha256)
     aside.parent.mkdir(parents=True, exist_ok=True)
     (root / path).replace(aside)
 

@@ -13,7 +13,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import bootstrap_project
 
-from bioreactor_lake.landing.zone import find_files
+from bioreactor_lake.landing.places import open_landing
 from bioreactor_lake.quality.configuration import load_suites
 from bioreactor_lake.quality.suite import read_suites
 from bioreactor_lake.raw_store import open_store
@@ -125,7 +125,8 @@ class Project:
         if "://" not in raw["path"]:
             raw["path"] = str(self.root / raw["path"])
         files = open_store(raw).find_files(entry.get("ignore", ()))  # type: ignore[arg-type]
-        landed = find_files(self.root / str(self._loader["globals"]["landing"]["path"]))
+        landing = str(self._loader["globals"]["landing"]["path"])
+        landed = open_landing(landing if "://" in landing else str(self.root / landing), raw).find_files()
         keys = [*((file.path, file.key) for file in files), *((file.path, file.key) for file in landed)]
         listed = "\n".join(f"{path}\t{key}" for path, key in keys)
         return hashlib.sha256(listed.encode()).hexdigest() if listed else ""

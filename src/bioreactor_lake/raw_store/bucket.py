@@ -39,17 +39,17 @@ class Bucket:
 
     Args:
         config: Where the bucket is and who asks for it.
+        variable: That says where it is.
 
     Raises:
         UsageError: The URL names no bucket.
     """
 
-    def __init__(self, config: RawConfig) -> None:
+    def __init__(self, config: RawConfig, variable: str = "BIOREACTOR_LAKE_RAW") -> None:
+        self.variable = variable
         found = re.fullmatch(r"s3://([^/]+)/?(.*?)/*", config["path"])
         if found is None:
-            raise UsageError(
-                f"{config['path']!r} names no bucket.", next_step="Set BIOREACTOR_LAKE_RAW to s3://bucket/prefix."
-            )
+            raise UsageError(f"{config['path']!r} names no bucket.", next_step=f"Set {variable} to s3://bucket/prefix.")
         self._bucket, prefix = found.groups()
         self._prefix = f"{prefix}/" if prefix else ""
         self.root = f"s3://{self._bucket}/{prefix}".rstrip("/")
@@ -90,9 +90,9 @@ class Bucket:
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                     continue
-                raise explain(error, self.root, self._endpoint) from error
+                raise explain(error, self.root, self._endpoint, self.variable) from error
             except BotoCoreError as error:
-                raise explain(error, self.root, self._endpoint) from error
+                raise explain(error, self.root, self._endpoint, self.variable) from error
             keys[path] = _key(head["ContentLength"], head["ETag"])
         return keys
 
@@ -105,7 +105,7 @@ class Bucket:
         except (ClientError, BotoCoreError) as error:
             if can_pass(error):
                 # The file is not to blame for it.
-                raise explain(error, self.root, self._endpoint) from error
+                raise explain(error, self.root, self._endpoint, self.variable) from error
             raise OSError(str(error)) from error
 
     def is_unfinished(self, path: str, patience_seconds: float) -> bool:
@@ -168,7 +168,7 @@ class Bucket:
         try:
             yield
         except (ClientError, BotoCoreError) as error:
-            raise explain(error, self.root, self._endpoint) from error
+            raise explain(error, self.root, self._endpoint, self.variable) from error
 
 
 def _connect(config: RawConfig) -> tuple[Any, Any]:

@@ -33,16 +33,17 @@ _GIVE_THEM = (
 )
 
 
-def explain(error: Exception, place: str, endpoint: str) -> LakeError:
+def explain(error: Exception, place: str, endpoint: str, variable: str = "BIOREACTOR_LAKE_RAW") -> LakeError:
     """The error to raise for one of botocore's.
 
     Args:
         error: What botocore raised.
         place: URL of the raw files.
         endpoint: URL of the store.
+        variable: That says where they are.
     """
     if isinstance(error, exceptions.ClientError):
-        return _explain_answer(error, place, endpoint)
+        return _explain_answer(error, place, endpoint, variable)
     if isinstance(error, _CREDENTIALS):
         return LakeError(
             f"There are no credentials to read {place}: {_sentence(error)}", kept=_KEPT, next_step=_GIVE_THEM
@@ -59,7 +60,7 @@ def explain(error: Exception, place: str, endpoint: str) -> LakeError:
     return LakeError(
         f"{place} cannot be read: {_sentence(error)}",
         kept=_KEPT,
-        next_step="Correct BIOREACTOR_LAKE_RAW, and warehouse.raw in conf/*/globals.yml or the AWS configuration.",
+        next_step=f"Correct {variable}, and warehouse.raw in conf/*/globals.yml or the AWS configuration.",
     )
 
 
@@ -84,7 +85,7 @@ def unreachable(endpoint: str, why: str) -> LakeError:
     )
 
 
-def _explain_answer(error: exceptions.ClientError, place: str, endpoint: str) -> LakeError:
+def _explain_answer(error: exceptions.ClientError, place: str, endpoint: str, variable: str) -> LakeError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     bucket = place.removeprefix("s3://").partition("/")[0]
@@ -106,7 +107,7 @@ def _explain_answer(error: exceptions.ClientError, place: str, endpoint: str) ->
         return LakeError(
             f"There is no bucket {bucket} at {endpoint}.",
             kept=_KEPT,
-            next_step="Correct BIOREACTOR_LAKE_RAW or the endpoint, or make the bucket.",
+            next_step=f"Correct {variable} or the endpoint, or make the bucket.",
         )
     if code in _ELSEWHERE or status == 301:
         return LakeError(

@@ -18,6 +18,7 @@ from typing import Any
 
 from bioreactor_lake.errors import LakeError, LockedError
 from bioreactor_lake.lake.retries import RetryRule
+from bioreactor_lake.landing.places import LandingFolder
 from bioreactor_lake.landing.zone import find_files, land
 from bioreactor_lake.sources.extracts import Extract, find_extracts, name_file
 from bioreactor_lake.sources.records import (
@@ -111,7 +112,8 @@ class Sync:
                 if extracts and not _has_news(query, table, extracts, new, is_rest=is_rest):
                     return Synced(name, rows, None, since=_spelled(since))
                 size = target.stat().st_size
-                ((path, _),) = [*land(self.root, self.source.name, target.parent, how="synced", run_id=self.run_id)]
+                landing = LandingFolder(self.root)
+                ((path, _),) = [*land(landing, self.source.name, target.parent, how="synced", run_id=self.run_id)]
             except OSError as error:
                 raise LakeError(
                     f"The extract of {name} cannot be written below {self.root}: {error.strerror or error}.",

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.postgres.locks import write_private
+from bioreactor_lake.virtual_environment import variables_for_others
 
 _START_SECONDS = 240.0
 _STOP_SECONDS = 15.0
-# What is secret or would lead Superset to modules of the lake's environment.
-_NOT_HANDED_ON = ("BIOREACTOR_LAKE_", "PYTHON", "OPENLINEAGE_", "KEDRO_", "AWS_", "SUPERSET_CONFIG", "FLASK_")
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ class LocalSuperset:
     def _variables(self) -> dict[str, str]:
         home = self.place.folder / "home"
         home.mkdir(exist_ok=True)
-        given = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_HANDED_ON)}
+        given = variables_for_others("SUPERSET_CONFIG", "FLASK_")
         for name in ("secret_key", "admin_password", "database_password"):
             self.place.secret(name)
         return {

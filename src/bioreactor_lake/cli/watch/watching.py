@@ -68,12 +68,7 @@ class Watch:
         self._look_at: float = 0.0
         self._told: dict[str, None] = {}
         self._listener = self._listen(configured["raw"]["path"])
-        self._landing = Listener(
-            Path(configured["landing"]),
-            lambda paths: self._events.put((None, {"is": "landed", "paths": paths})),
-            quiet_seconds=settings.quiet_seconds,
-            longest_wait_seconds=settings.longest_wait_seconds,
-        )
+        self._landing = self._listen_to_landing(configured)
 
     def go_on(self) -> None:
         """Watch until something is raised, as a signal's handler does."""
@@ -116,6 +111,36 @@ class Watch:
         return Listener(
             Path(path),
             heard,
+            quiet_seconds=self._settings.quiet_seconds,
+            longest_wait_seconds=self._settings.longest_wait_seconds,
+        )
+
+    def _listen_to_landing(self, configured: dict[str, Any]) -> Listener | Poller:
+        def tell(paths: tuple[str, ...] | None) -> None:
+            self._events.put((None, {"is": "landed", "paths": paths}))
+
+        path = configured["landing"]
+        if "://" in path:
+            from bioreactor_lake.landing.places import open_landing
+
+            place = open_landing(path, configured["raw"])
+            known: dict[str, str] = {}
+
+            def look(_: object) -> None:
+                nonlocal known
+                try:
+                    found = {file.path: file.key for file in place.find_files()}
+                except LakeError as error:
+                    self._say(f"The landing zone: {error}")
+                    return
+                if found != known:
+                    known = found
+                    tell(None)
+
+            return Poller(look, self._settings.poll_seconds or _BUCKET_POLL_SECONDS)
+        return Listener(
+            Path(path),
+            tell,
             quiet_seconds=self._settings.quiet_seconds,
             longest_wait_seconds=self._settings.longest_wait_seconds,
         )

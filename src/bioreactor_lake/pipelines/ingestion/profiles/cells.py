@@ -97,7 +97,7 @@ def list_rejects(lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
     """The lines that were not read. Grain: one row per line, with its reason."""
     bad = lines.filter(lines.reason.notnull())
     cells = [bad[f"c{number}"].fill_null("") for number in range(1, len(head.columns) + 1)]
-    joined = ibis.literal(profile.delimiter if not profile.is_excel else " | ").join(cells)
+    joined = ibis.literal(" | " if profile.is_excel or profile.is_parquet else profile.delimiter).join(cells)
     text = ibis.coalesce(bad.text, joined)
     return bad.select("line", "reason", text=text.left(LONGEST_TEXT))
 

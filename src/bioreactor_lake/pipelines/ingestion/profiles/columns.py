@@ -53,7 +53,9 @@ def name_tags(profile: Profile, head: Head) -> dict[str, tuple[str, str | None]]
         UnreadableFile: No column is one, or two are the same.
     """
     units = dict(head.units)
-    other = {*profile.time.columns, *profile.ignore}
+    other = {*profile.time.columns, *profile.ignore, profile.newest}
+    # What Airbyte says of a record is no tag.
+    other |= {column for column in head.columns if profile.is_parquet and column.startswith("_airbyte_")}
     other |= {place.text for key in KEYS.values() for place in getattr(profile, key) if place.kind == "column"}
     tags: dict[str, tuple[str, str | None]] = {}
     for column in head.columns:

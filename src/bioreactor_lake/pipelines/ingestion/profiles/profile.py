@@ -72,6 +72,7 @@ class Profile:
         source: The folder of the landing zone whose files it reads.
         files: Patterns of paths under that folder, or of names.
         is_excel: Whether they are workbooks rather than delimited text.
+        is_parquet: Whether they are Parquet files.
         sheet: The sheet of a workbook; empty for the first.
         encoding: Of text.
         delimiter: Between cells.
@@ -98,6 +99,7 @@ class Profile:
         change_only: Columns in which a blank means that nothing changed; `*` for all.
         missing: Texts that mean no value.
         sentinels: Numbers that mean no value.
+        newest: Column by which, of a reading that came more than once, the newest is told; empty where all count.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Profile:
     source: str
     files: tuple[str, ...]
     is_excel: bool
+    is_parquet: bool
     sheet: str
     encoding: str
     delimiter: str
@@ -132,6 +135,7 @@ class Profile:
     change_only: tuple[str, ...]
     missing: tuple[str, ...]
     sentinels: tuple[float, ...]
+    newest: str
 
     @property
     def reader(self) -> str:

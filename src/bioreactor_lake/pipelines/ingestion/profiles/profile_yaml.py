@@ -16,16 +16,18 @@ from bioreactor_lake.pipelines.ingestion.profiles.profile import NOT_STRPTIME, R
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _KEYS = {
-    "": ("version", "description", "source", "files", "text", "excel", "lines", "time", "batch", "equipment", "site",
-         "wide", "long", "tags", "values"),
+    "": ("version", "description", "source", "files", "text", "excel", "parquet", "lines", "time", "batch", "equipment",
+         "site", "wide", "long", "tags", "values", "repeats"),
     "text": ("encoding", "delimiter", "decimal", "thousands", "quote", "comment"),
     "excel": ("sheet", "decimal", "thousands"),
+    "parquet": (),
     "lines": ("skip_top", "header", "units", "skip_after_header", "skip_bottom", "columns"),
     "time": ("columns", "format", "zone", "unit", "origin"),
     "wide": ("only", "ignore"),
     "long": ("tag", "value", "unit", "quality"),
     "tags": ("pattern", "rename", "units", "states", "change_only"),
     "values": ("missing", "sentinels"),
+    "repeats": ("newest",),
 }  # fmt: skip
 
 
@@ -56,8 +58,15 @@ class _Reading:
         text, excel, lines = (self._section(config.get(one), one) for one in ("text", "excel", "lines"))
         wide, long, tags = (self._section(config.get(one), one) for one in ("wide", "long", "tags"))
         values = self._section(config.get("values"), "values")
-        if "text" in config and "excel" in config:
-            self._refuse("is both text and excel", "Leave one of them out.")
+        repeats = self._section(config.get("repeats"), "repeats")
+        self._section(config.get("parquet"), "parquet")
+        kinds = [one for one in ("text", "excel", "parquet") if one in config]
+        if len(kinds) > 1:
+            self._refuse(f"is both {' and '.join(kinds)}", "Leave one of them out.")
+        if "parquet" in config and "lines" in config:
+            self._refuse("says lines of a Parquet file", "Leave lines out: its columns have names, and all rows count.")
+        if "repeats" in config and not repeats.get("newest"):
+            self._refuse("does not say repeats.newest", "Name the column that tells the newest of several.")
         if "wide" in config and "long" in config:
             self._refuse("is both wide and long", "Leave one of them out.")
         for required in ("time", "batch", "equipment"):
@@ -77,6 +86,7 @@ class _Reading:
             source=source,
             files=self._texts(config.get("files"), "files") or ("*",),
             is_excel="excel" in config,
+            is_parquet="parquet" in config,
             sheet=str(excel.get("sheet") or ""),
             encoding=self._encoding(text),
             delimiter=self._one_character(text, "delimiter", ","),
@@ -103,6 +113,7 @@ class _Reading:
             change_only=self._change_only(tags.get("change_only"), is_long),
             missing=self._texts(values.get("missing"), "values.missing"),
             sentinels=self._numbers(values.get("sentinels")),
+            newest=str(repeats.get("newest") or ""),
         )
 
     def _time(self, time: Mapping[str, Any]) -> Time:
@@ -204,7 +215,7 @@ class _Reading:
         if unknown := sorted(str(key) for key in set(given) - set(_KEYS[name])):
             self._refuse(
                 f"says {', '.join(unknown)}{f' under {name}' if name else ''}, which means nothing",
-                f"Use {', '.join(_KEYS[name])}.",
+                f"Use {', '.join(_KEYS[name]) or '{}'}.",
             )
         return {str(key): value for key, value in given.items()}
 

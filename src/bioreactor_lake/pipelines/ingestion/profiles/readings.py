@@ -21,6 +21,8 @@ def list_readings(lines: ir.Table, profile: Profile, head: Head) -> ir.Table:
         head: What the file's shape is.
     """
     good = lines.filter(lines.reason.isnull())
+    newest = good[find_cell(profile.newest, number_cells(head.columns))] if profile.newest else ibis.null("string")
+    good = good.mutate(newest=newest)
     return _long_readings(good, profile, head) if profile.is_long else _wide_readings(good, profile, head)
 
 
@@ -44,7 +46,7 @@ def _wide_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
         )
         for column, (tag, unit) in tags.items()
     ]
-    long = good.select("line", *KEYS, "ts", cell=ibis.array(cells).unnest()).unpack("cell")
+    long = good.select("line", "newest", *KEYS, "ts", cell=ibis.array(cells).unnest()).unpack("cell")
     read = _with_values(long.filter(long.text.notnull()), profile).mutate(quality=ibis.null("string"))
     return _in_order(read.filter(read.value.notnull() | read.value_text.notnull()))
 
@@ -57,7 +59,7 @@ def _long_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
 
     unit = look_up(good.tag, profile.units)
     rows = good.select(
-        "line", *KEYS, "ts", "tag",
+        "line", "newest", *KEYS, "ts", "tag",
         unit=ibis.coalesce(unit, column(profile.unit)).cast("string"),
         quality=column(profile.quality),
         is_state=good.tag.isin(sorted(profile.states)) if profile.states else ibis.literal(False),
@@ -67,7 +69,7 @@ def _long_readings(good: ir.Table, profile: Profile, head: Head) -> ir.Table:
 
 
 def _in_order(readings: ir.Table) -> ir.Table:
-    return readings.select(*KEYS, "ts", "tag", "value", "value_text", "unit", "quality", "line")
+    return readings.select(*KEYS, "ts", "tag", "value", "value_text", "unit", "quality", "line", "newest")
 
 
 def _with_values(rows: ir.Table, profile: Profile) -> ir.Table:
