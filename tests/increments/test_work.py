@@ -36,11 +36,15 @@ def run(lake: Lake, *pipelines: str, **parameters: object) -> Run:
         return this_run
 
 
+# No source tells of these batches.
+RESULTS = "curated.fact_sample_result"
+
+
 def batches(this_run: Run) -> dict[str, int | None]:
     return {
         write.table: write.batches
         for write in this_run.writes
-        if write.table.startswith(("intermediate", "curated", "marts"))
+        if write.table.startswith(("intermediate", "curated", "marts")) and write.table != RESULTS
     }
 
 

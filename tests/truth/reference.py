@@ -93,6 +93,8 @@ def batches(readings: Iterable[Reading]) -> Table:
             "reading_count": len(group),
             "tag_count": len({reading.tag for reading in group}),
             "source_file_count": len({reading.source_file for reading in group}),
+            # No source tells of these batches.
+            **dict.fromkeys(("product", "recipe", "inoculation_time")),
         }
     return table
 

@@ -3,7 +3,8 @@
 The files are in the format that Superset exports. Three things stand elsewhere and are filled in here, so that nothing
 is written twice: descriptions of columns that have none (`columns` in `globals.yml`, and those of the history of runs
 and of data quality), units of tags (`tags.yml`), and where the marts are. In texts, `$name` is the description of that
-column, `$unit_of_<tag>` the unit of a tag, and `$tag_with_unit` SQL that names tags with their units.
+column, `$unit_of_<tag>` the unit of a tag, `$tag_with_unit` SQL that names tags with their units, and
+`$tag_with_its_unit` the same where a column `unit` may say another one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,11 +42,13 @@ class Documentation:
         columns: Descriptions by column; a name means the same in every table that is not named below.
         tables: Descriptions by table and column, of tables that describe their own.
         units: The unit of measure of each tag, in the order in which they are listed.
+        spellings: How the unit of a tag may be spelled.
     """
 
     columns: Mapping[str, str]
     tables: Mapping[str, Mapping[str, str]]
     units: Mapping[str, str | None]
+    spellings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def describe(self, column: str, table: str | None) -> str | None:
         """The description of a column of a mart; None where there is none."""
@@ -67,6 +70,8 @@ class Documentation:
             name = found[1]
             if name == "tag_with_unit":
                 return self._tag_with_unit()
+            if name == "tag_with_its_unit":
+                return self._tag_with_its_unit()
             unit = self.units.get(name.removeprefix("unit_of_")) if name.startswith("unit_of_") else None
             described = unit or self.describe(name, table)
             if described is None:
@@ -85,6 +90,16 @@ class Documentation:
             if unit and unit.casefold() != tag
         )
         return f"CASE tag {' '.join(known)} ELSE tag END"
+
+    def _tag_with_its_unit(self) -> str:
+        """Readings in another unit than the tag's are of a batch that somebody released: they stand by themselves."""
+        usual = [f"({literal(tag)}, {literal(one)})" for tag, several in self.spellings.items() for one in several]
+        if not usual:
+            return self._tag_with_unit()
+        return (
+            f"CASE WHEN unit IS NULL OR (tag, unit) IN ({', '.join(usual)}) THEN {self._tag_with_unit()} "
+            "ELSE tag || ' [' || unit || ']' END"
+        )
 
 
 def read_bundle(folder: Path, documentation: Documentation, marts_url: str) -> dict[str, dict[str, Any]]:

@@ -20,4 +20,5 @@ def read_documentation(context: Any) -> Documentation:
         for mart in (run_history, data_quality, set_aside)
     }
     units = {tag: said.get("uom") for tag, said in loader["tags"].items()}
-    return Documentation(loader["globals"]["columns"], tables, units)
+    spellings = {tag: [said["uom"], *said.get("units", ())] for tag, said in loader["tags"].items() if said.get("uom")}
+    return Documentation(loader["globals"]["columns"], tables, units, spellings)
