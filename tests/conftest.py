@@ -34,3 +34,17 @@ def server() -> Iterator[str]:
     with EmbeddedServer(folder / "postgres", options={"fsync": "off"}) as url:
         yield url
     shutil.rmtree(folder)
+
+
+# They take minutes: a worker that begins one of them last is alone at the end.
+LONGEST = (
+    "increments/test_same_answer.py", "docs/test_readme.py", "superset/test_superset.py",
+    "orchestration/test_dagster.py", "history/test_runs_recorded.py", "object_store/test_runs_on_a_bucket.py",
+    "increments/test_checkpoints.py", "increments/test_holds.py", "watch/test_watch.py", "explore/test_viz.py",
+    "truth/test_landed_real_data.py", "increments/test_many_batches.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get("/".join(item.path.parts[-2:]), len(ranks)))

@@ -1,8 +1,9 @@
-"""Kedro's configuration, read once by a process that stays for as long as its files are as they were."""
+"""Kedro's configuration, read once by a process for as long as its files are as they were."""
 
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cached_property
@@ -16,12 +17,16 @@ from bioreactor_lake.lake import resident
 
 Read = TypeVar("Read")
 
+# Of the configurations that a process had, the last ones: a notebook or a test has a handful.
+_MOST = 16
+_read: OrderedDict[tuple[Any, ...], dict[str, Any]] = OrderedDict()
+
 
 class LakeConfigLoader(OmegaConfigLoader):
     """Kedro's config loader.
 
-    To read YAML and resolve it takes as long as to publish a batch. In a process that makes many runs, what the files
-    say is therefore kept, under the size, times and inode of every file, the environment variables and what the run was
+    To read YAML and resolve it takes as long as to publish a batch. What the files say is therefore kept for the next
+    run of the process, under the size, times and inode of every file, the environment variables and what the run was
     given. A change of any is followed by the next run.
     """
 
@@ -36,9 +41,16 @@ class LakeConfigLoader(OmegaConfigLoader):
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """A part of the configuration, such as `catalog`."""
-        if key in self or not resident.stays():
+        # Of an archive or a bucket nothing says that it has changed.
+        if key in self or not os.path.isdir(self.conf_source):
             return super().__getitem__(key)
-        return deepcopy(self.kept(key, lambda: super(LakeConfigLoader, self).__getitem__(key)))
+        parts = _read.setdefault(self._state, {})
+        _read.move_to_end(self._state)
+        while len(_read) > _MOST:
+            _read.popitem(last=False)
+        if key not in parts:
+            parts[key] = super().__getitem__(key)
+        return deepcopy(parts[key])
 
     def kept(self, name: str, read: Callable[[], Read]) -> Read:
         """What is read of the configuration, or was while it was the same.
@@ -48,6 +60,10 @@ class LakeConfigLoader(OmegaConfigLoader):
             read: Reads it; the result must not be changed.
         """
         return resident.kept(("configuration", name, self._state), read)
+
+    def _merge_configs(self, config: dict[str, Any], env_config: dict[str, Any], key: str, env_path: str) -> Any:
+        # OmegaConf takes as long to add nothing as to add much.
+        return super()._merge_configs(config, env_config, key, env_path) if env_config else config
 
     @cached_property
     def _state(self) -> tuple[Any, ...]:

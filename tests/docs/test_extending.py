@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_readme import carry_out
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "extending.md").read_text("utf-8")
@@ -34,9 +35,7 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
             (copy / file).write_text(text)
             continue
         for command in text.strip().splitlines():
-            outcome = subprocess.run(
-                command, shell=True, cwd=copy, env=environment, capture_output=True, text=True, check=False
-            )
+            outcome = carry_out(command, copy, environment)
             assert outcome.returncode == 0, f"{command}\n{outcome.stdout}\n{outcome.stderr}"
             said[command] = said.get(command, "") + outcome.stdout
     for path in re.findall(r"`((?:conf|src|tests)/[^`*<>]*)`", PAGE):
@@ -57,9 +56,7 @@ def test_the_page_does_what_it_says(tmp_path: Path) -> None:
     more = (copy / "brew.csv").read_text().replace("BR-7", "BR-9").replace("BR-8", "BR-9")
     (copy / "more.csv").write_text(more)
     for command in ("kedro lake land more.csv --source brew", "kedro run"):
-        outcome = subprocess.run(
-            command, shell=True, cwd=copy, env=environment, capture_output=True, text=True, check=False
-        )
+        outcome = carry_out(command, copy, environment)
         assert outcome.returncode == 0, outcome.stderr
     assert re.search(r"marts\.mart_effort: 2 rows of 1 batches", outcome.stdout), outcome.stdout
     events = (copy / "data" / "lineage" / "events.jsonl").read_text()

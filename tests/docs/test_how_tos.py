@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import duckdb
 import psycopg
 import pytest
 from test_readme import COMMANDS as OF_THE_README
-from test_readme import PROJECT, copy_project
+from test_readme import PROJECT, carry_out, copy_project
 
 from bioreactor_lake.postgres.embedded import EmbeddedServer
 
@@ -60,9 +59,7 @@ class Project:
         self.run("kedro run")
 
     def run(self, command: str) -> str:
-        done = subprocess.run(
-            command, shell=True, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
+        done = carry_out(command, self.folder, self.environment)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

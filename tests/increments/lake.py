@@ -55,7 +55,7 @@ MARTS = tuple(BUILDERS)
 class Lake:
     """A raw folder, a warehouse and a database of its own; `logic` replaces nodes, `reading` adds to the rules."""
 
-    def __init__(self, folder: Path, server: str) -> None:
+    def __init__(self, folder: Path, server: str, database: str | None = None) -> None:
         self.folder, self.server = folder, server
         self.raw = folder / "raw"
         self.raw.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class Lake:
         self.fresh_state: object = None  # what the last fresh build was made of, and its tables
         self.fresh_tables: dict[str, pd.DataFrame] = {}
         self.fresh_peaks: dict[str, dict[str, float]] = {}
-        name = f"lake_{uuid4().hex[:10]}"
+        name = database or f"lake_{uuid4().hex[:10]}"
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         self.database = f"{server.rpartition('/')[0]}/{name}"
@@ -110,6 +110,15 @@ class Lake:
             arguments = (*arguments, "--params", "checkpoints=false")
         return run_kedro(arguments, mine)
 
+    def count_statements(self, **parameters: object) -> int:
+        """Run in a process of its own; the number of its statements."""
+        counted = self.folder / "statements"
+        process = PROCESSES.Process(target=_run_until_killed, args=(self, None, parameters, counted), daemon=True)
+        process.start()
+        process.join(120)
+        assert process.exitcode == 0
+        return int(counted.read_text())
+
     def run_until_killed(self, statement: int, **parameters: object) -> int | None:
         """Run in a process that kills itself before one of its statements, if it has so many; its exit code."""
         process = PROCESSES.Process(target=_run_until_killed, args=(self, statement, parameters), daemon=True)
@@ -144,7 +153,9 @@ class Lake:
 
     def fresh(self) -> Lake:
         """A lake over the same raw files that was never run."""
-        other = Lake(self.folder.with_name(f"fresh_{uuid4().hex[:8]}"), self.server)
+        # Under the same names each time, so that its configuration is read once.
+        name = f"fresh_{self.database.rpartition('/')[2]}"
+        other = Lake(self.folder.with_name(name), self.server, name)
         shutil.rmtree(other.raw)
         other.raw, other.logic, other.reading = self.raw, self.logic, self.reading
         other.checkpoints = self.checkpoints if self.suites is None else False
@@ -237,15 +248,17 @@ class Lake:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _run_until_killed(lake: Lake, statement: int, parameters: dict[str, object]) -> None:
-    left = statement
+def _run_until_killed(
+    lake: Lake, statement: int | None, parameters: dict[str, object], counted_in: Path | None = None
+) -> None:
+    begun = 0
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: object, **options: object) -> object:
-            nonlocal left
-            left -= 1
-            if left < 0:
+            nonlocal begun
+            if begun == statement:
                 os.kill(os.getpid(), signal.SIGKILL)
+            begun += 1
             return function(*arguments, **options)
 
         return call
@@ -261,6 +274,9 @@ def _run_until_killed(lake: Lake, statement: int, parameters: dict[str, object])
         lake.run(**parameters)
     except Exception as error:
         sys.exit(1 if "Next:" in str(error) else 2)
+    finally:
+        if counted_in is not None:
+            counted_in.write_text(str(begun))
 
 
 def environment_of(lake: Lake) -> dict[str, str]:

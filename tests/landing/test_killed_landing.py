@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.landing.landed_lake import PROJECT, LandedLake, rows
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
 from ibis.backends.duckdb import Backend
-from tests.landing.landed_lake import LandedLake
-left, original = int(sys.argv[2]), Backend.raw_sql
-def counted(self, query, *rest, **options):
-    global left
-    # Before each statement of the landing, and after the copies that it makes.
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(self, query, *rest, **options)
-Backend.raw_sql = counted
-lake = LandedLake.__new__(LandedLake)
-lake.__dict__.update(folder=Path(sys.argv[1]), landing=Path(sys.argv[1], "landing"), raw=Path(sys.argv[1], "raw"),
-    warehouse=Path(sys.argv[1], "warehouse", "lake.duckdb"), conf=Path(sys.argv[1], "conf"))
-lake.run("ingestion")
-"""
+from tests.commands import PROCESSES
+from tests.landing.landed_lake import LandedLake, rows
+
+
+def run_until_killed(lake: LandedLake, statement: int) -> None:
+    """Before each statement of the landing, and after the copies that it makes."""
+    left, original = statement, Backend.raw_sql
+
+    def counted(self: Backend, query: Any, *rest: Any, **options: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, query, *rest, **options)
+
+    Backend.raw_sql = counted
+    lake.run("ingestion")
 
 
 @pytest.mark.slow
@@ -45,12 +42,10 @@ def test_a_run_may_be_killed_anywhere(tmp_path: Path) -> None:
         whole.run("ingestion")
         codes = []
         for statement in (12, 20, 26, 31, 36, 40, 44, 50):
-            outcome = subprocess.run(
-                [sys.executable, "-c", KILLED, str(killed.folder), str(statement)],
-                cwd=PROJECT, env={**os.environ, "PYTHONPATH": f"{PROJECT / 'src'}:{PROJECT}"},
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            codes.append(outcome.returncode)
+            process = PROCESSES.Process(target=run_until_killed, args=(killed, statement), daemon=True)
+            process.start()
+            process.join(120)
+            codes.append(process.exitcode)
         assert -9 in codes
         killed.run("ingestion")
         assert killed.raw_hashes() == whole.raw_hashes()
