@@ -42,7 +42,7 @@ class LakeConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         """A part of the configuration, such as `catalog`."""
         # Of an archive or a bucket nothing says that it has changed.
-        if key in self or not os.path.isdir(self.conf_source):
+        if key in self or not Path(self.conf_source).is_dir():
             return super().__getitem__(key)
         parts = _read.setdefault(self._state, {})
         _read.move_to_end(self._state)

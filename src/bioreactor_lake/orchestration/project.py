@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import bootstrap_project
 
+from bioreactor_lake.configuration import LakeConfigLoader
 from bioreactor_lake.landing.places import open_landing
 from bioreactor_lake.quality.configuration import load_suites
 from bioreactor_lake.quality.suite import read_suites
@@ -67,7 +67,8 @@ class Project:
     def __init__(self, root: Path) -> None:
         bootstrap_project(root)
         self.root = root
-        self._loader = OmegaConfigLoader(
+        # The project's own: its catalog names resolvers that no other has.
+        self._loader = LakeConfigLoader(
             str(root / settings.CONF_SOURCE), env=os.environ.get("KEDRO_ENV"), **settings.CONFIG_LOADER_ARGS
         )
         self._catalog: Mapping[str, Any] = self._loader["catalog"]
