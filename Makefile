@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes: each would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run install test test-all test-slow lint lock docs viz env clean
+.PHONY: run install test test-all test-slow test-nightly lint lock docs viz env clean
 
 run: install
 	$(BIN)/kedro run
@@ -29,7 +29,11 @@ test: $(VENV)/.installed-dev
 test-all: test test-slow
 
 test-slow: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "slow and not nightly"
+
+# Many kills, many files, other people's installers: what would take the check of a change beyond its time.
+test-nightly: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m nightly
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -33,6 +33,7 @@ PROFILE = {
 }
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_what_a_connector_extracts_lands_and_is_read(tmp_path: Path) -> None:
     lake = LandedLake(tmp_path / "lake", PROFILE)
@@ -107,6 +108,7 @@ def test_a_whole_extract_takes_the_place_of_the_one_before_and_may_not_be_empty(
     assert path.endswith("_0.parquet")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_sync_that_fails_says_why_without_the_secret(tmp_path: Path) -> None:
     lake = LandedLake(tmp_path / "lake", PROFILE)

@@ -51,7 +51,7 @@ def test_runs_are_added_and_never_changed(lake: Lake) -> None:
     assert "reading" in json.loads(run["parameters"])
     assert run["started_at"] < run["ended_at"] <= run["recorded_at"]
     found = nodes(lake, run)
-    assert [one["pipeline"] for one in found.values()] == ["ingestion"] * 3 + ["staging"] * 2 + ["curated"] * 3 + [
+    assert [one["pipeline"] for one in found.values()] == ["ingestion"] * 5 + ["staging"] * 2 + ["curated"] * 4 + [
         "marts"
     ] * 2
     size = sum(path.stat().st_size for path in lake.content())
@@ -358,6 +358,7 @@ def test_a_run_that_a_full_disk_ended_is_added_when_there_is_room(lake: Lake) ->
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_kill_at_any_moment_of_the_end_neither_loses_nor_doubles_a_run(lake: Lake) -> None:
     lake.run()

@@ -79,6 +79,7 @@ def published(lake: Lake) -> dict[str, set[str]]:
     return {mart: set(rows.batch_id) for mart, rows in lake.marts().items()}
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_of_a_thousand_batches_seven_are_held_and_readers_never_see_a_bad_number(lake: Lake) -> None:
     every = [f"B-{number:04}" for number in range(BATCHES)]

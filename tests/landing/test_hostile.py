@@ -203,6 +203,7 @@ print(found.facts["rows_in"], found.facts["readings"], resource.getrusage(resour
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     peaks = []

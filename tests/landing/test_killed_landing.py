@@ -28,6 +28,7 @@ def run_until_killed(lake: LandedLake, statement: int) -> None:
     lake.run("ingestion")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_run_may_be_killed_anywhere(tmp_path: Path) -> None:
     whole, killed = LandedLake(tmp_path / "whole"), LandedLake(tmp_path / "killed")

@@ -87,6 +87,7 @@ def test_a_new_object_costs_the_listing_and_itself(new_lake: NewLake, way: Way) 
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_five_hundred_objects_equal_five_hundred_files_and_one_of_a_thousand_costs_one(
     new_lake: NewLake, way: Way

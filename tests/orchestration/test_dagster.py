@@ -111,6 +111,7 @@ def test_the_job_runs_headless(definitions: "dg.Definitions", lake: Lake) -> Non
     ]
 
 
+@pytest.mark.nightly
 def test_a_failure_is_tried_again_until_it_passes(
     definitions: "dg.Definitions", lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

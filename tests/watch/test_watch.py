@@ -76,6 +76,7 @@ def assert_is_what_the_files_say(lake: Lake) -> None:
     assert timeline == (int(expected.reading_count.sum()),)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_500_files_in_bursts_half_written_and_killed_in_between_arrive_once(lake: Lake, watches: list[Watched]) -> None:
     chance = random.Random(11)
