@@ -101,7 +101,8 @@ SELECT batch_id, any_value(sites.site) AS site, any_value(equipment.equipment_id
     count(DISTINCT parts.equipment_id) AS equipment_count, min(ts_min) AS batch_start, max(ts_max) AS batch_end,
     date_diff('microsecond', min(ts_min), max(ts_max)) / {HOUR} AS duration_hours,
     sum(readings)::BIGINT AS reading_count, count(DISTINCT tag) AS tag_count,
-    count(DISTINCT source_file) AS source_file_count
+    count(DISTINCT source_file) AS source_file_count, CAST(NULL AS VARCHAR) AS product,
+    CAST(NULL AS VARCHAR) AS recipe, CAST(NULL AS TIMESTAMP) AS inoculation_time
 FROM parts JOIN equipment USING (batch_id) LEFT JOIN sites USING (batch_id)
 GROUP BY batch_id ORDER BY batch_id"""
 

@@ -73,14 +73,13 @@ def test_what_the_image_has(lake: Mounted) -> None:
         "sh", "-c",
         "id -u; touch /opt/bioreactor_lake/x; touch /tmp/x && echo tmp; touch /data/lake/x && echo data; "
         "for tool in pip pip3 gcc cc make ld uv; do command -v $tool; done; "
-        "python -c 'import pip' ; python -c 'import setuptools'; echo end",
+        "python -c 'import pip'; echo end",  # setuptools is there: what asks REST APIs needs it
     )  # fmt: skip
     assert code == 0
     lines = said.splitlines()
     assert [line for line in lines if line in (str(USER), "tmp", "data", "end")] == [str(USER), "tmp", "data", "end"]
     assert "Read-only file system" in said
     assert "No module named 'pip'" in said
-    assert "No module named 'setuptools'" in said
     assert not [line for line in lines if line.startswith("/")]
 
 
