@@ -72,8 +72,8 @@ def site(lake: Lake) -> Path:
 def test_the_static_site_holds_every_preview(lake: Lake, site: Path) -> None:
     assert (site / "index.html").exists()
     answers = [path.read_text() for path in (site / "api").rglob("*") if path.is_file()]
-    assert sum('"preview_type"' in answer for answer in answers) == 12
-    assert sum('"kind"' in answer for answer in answers) == 10
+    assert sum('"preview_type"' in answer for answer in answers) == 15
+    assert sum('"kind"' in answer for answer in answers) == 13
     assert not any(lake.password in answer for answer in answers)
 
 

@@ -86,7 +86,11 @@ def test_a_lake_of_an_earlier_version_is_read_as_it_is_and_migrated_by_a_run(lak
     assert set(planned(lake).values()) == {None}
     assert set(batches(run(lake)).values()) == {0}
     with duckdb.connect(lake.warehouse, read_only=True) as connection:
-        kept = connection.execute("SELECT DISTINCT libraries FROM lake_state.relations").fetchall()
+        kept = connection.execute(
+            "SELECT DISTINCT libraries FROM lake_state.relations "
+            # Tables without batches were not written.
+            "WHERE name NOT IN ('curated.fact_sample_result', 'raw.batch_sheets', 'raw.sample_results')"
+        ).fetchall()
     with psycopg.connect(lake.database) as connection:
         kept += connection.execute("SELECT libraries FROM lake.marts").fetchall()
     assert set(kept) == {(library_versions(),)}
