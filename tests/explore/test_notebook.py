@@ -96,6 +96,7 @@ def runs_going_on(lake: Lake) -> Iterator[list[str]]:
         thread.join()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_notebooks_and_runs_do_not_meet(lake: Lake) -> None:
     """Neither waits for the other, and what notebooks show is whole; that they are executed at all is shown as well."""

@@ -207,6 +207,7 @@ def test_a_run_that_failed_tells_no_secret(start_viz: Callable[..., Viz], lake: 
         lake.kedro("run")
 
 
+@pytest.mark.nightly
 def test_rows_are_counted_after_each_run_also_of_views(start_viz: Callable[..., Viz], lake: Lake) -> None:
     counted = {
         "raw_files": "raw.files",

@@ -45,7 +45,7 @@ def plain(text: str) -> str:
     return text.replace('"', "").replace("\0", "")
 
 
-@pytest.mark.parametrize("examples", [25, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [25, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.nightly])])
 def test_whatever_a_text_file_holds_each_row_is_read_or_has_a_reason(reader: Reader, examples: int) -> None:
     @settings(
         max_examples=examples,

@@ -163,6 +163,7 @@ def test_a_line_that_is_cut_changes_nothing_and_quarantines_nothing(new_lake: Ne
     lake.assert_equals_fresh_build()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_line_that_is_cut_while_a_table_is_written_leaves_it_as_it_was(new_lake: NewLake, way: Way) -> None:
     lake = new_lake()

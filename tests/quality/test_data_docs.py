@@ -57,6 +57,7 @@ def has_nan(case: Case) -> bool:
     return any(isinstance(value, float) and isnan(value) for row in case.fails for value in row.values())
 
 
+@pytest.mark.nightly
 def test_every_type_on_rows_that_just_pass_and_just_fail(server: str) -> None:
     engine = Engine.postgres(server)
     suites: dict[str, Any] = {}

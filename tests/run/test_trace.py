@@ -74,6 +74,7 @@ def test_a_lake_without_a_warehouse_says_what_to_run(kedro, environment) -> None
     assert not Path(environment["BIOREACTOR_LAKE_WAREHOUSE"]).exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_locked_warehouse_is_told_apart(kedro, ingested, environment, held) -> None:
     with held() as pid:

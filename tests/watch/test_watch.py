@@ -127,6 +127,7 @@ def test_500_files_in_bursts_half_written_and_killed_in_between_arrive_once(lake
     assert_is_what_the_files_say(lake)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_it_waits_tells_tries_again_and_answers(lake: Lake, watches: list[Watched]) -> None:
     for number in range(6):
