@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,14 @@ from bioreactor_lake.errors import UsageError
 def read_variable(name: str, default: str = "") -> str:
     """An environment variable, or the default where it is unset or empty."""
     return os.environ.get(name) or default
+
+
+def find_user() -> str:
+    """Who is at work, as the machine knows them; a number where no account has it, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
 
 
 def read_secret(name: str, environ: Mapping[str, str] = os.environ) -> str:

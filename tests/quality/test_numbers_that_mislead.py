@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 import yaml
 from tests.increments.lake import PROJECT, Lake
 
 BEGIN = datetime(2026, 1, 5, 10)
-
-
-@pytest.fixture
-def lake(tmp_path: Path, server: str) -> Iterator[Lake]:
-    lake = Lake(tmp_path / "lake", server)
-    lake.checkpoints = True
-    yield lake
-    lake.drop()
 
 
 def put(lake: Lake, batch: str, changes: dict[int, dict[str, Any]] | None = None, *, file: str = "") -> None:

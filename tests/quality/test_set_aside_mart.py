@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from tests.increments.lake import Lake
 from tests.quality.test_quality_mart import put
-
-
-@pytest.fixture
-def lake(tmp_path: Path, server: str) -> Iterator[Lake]:
-    lake = Lake(tmp_path / "lake", server)
-    lake.checkpoints = True
-    yield lake
-    lake.drop()
 
 
 def told(lake: Lake) -> dict[tuple[str, str], tuple[Any, ...]]:

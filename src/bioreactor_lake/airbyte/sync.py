@@ -11,26 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bioreactor_lake.airbyte.connections import Connection, name_folder
 from bioreactor_lake.errors import LakeError, LockedError
+from bioreactor_lake.landing.places import LandingPlace
 from bioreactor_lake.lineage.redaction import redact
 from bioreactor_lake.postgres.locks import exclusively
 from bioreactor_lake.virtual_environment import ensure_environment, variables_for_others
 
 _EXTRACT = Path(__file__).with_name("extract.py")
 _SHOWN = 600
-
-
-class LandingPlace(Protocol):
-    """Where files land."""
-
-    def land_as(self, path: str, original: Path) -> bool:
-        """Keep a file under a path of the landing zone; whether it is new."""
-
-    def has(self, path: str) -> bool:
-        """Whether a file has landed under a path."""
 
 
 @dataclass(frozen=True)

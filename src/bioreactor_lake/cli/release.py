@@ -46,7 +46,7 @@ def _tell(released: Collection[str], reason: str, env: str | None) -> list[str]:
 
     from bioreactor_lake.alerts.messages import Ending
     from bioreactor_lake.alerts.telling import tell_of
-    from bioreactor_lake.datasets.releases import find_user
+    from bioreactor_lake.environment import find_user
 
     how = Ending("Released", find_user(), reason)
     return tell_of("held", [], find_kedro_project(Path.cwd()) or Path.cwd(), env=env, fine=released, how=how)

@@ -84,7 +84,11 @@ def _sync(
     retries = RetryRules.from_parameters(context.params["retries"], layers=(), scheduled=is_scheduled(os.environ))
     run_id, names = str(new_run_id()), tables or tuple(source.tables)
     credentials = _credentials(context, source)
-    found: list[tuple[str, str]] = []
+
+    def tell(found: list[tuple[str, str]]) -> None:
+        for notice in tell_of("failure", found, project, env=env, fine={f"{SOURCE}{source.name}"}):
+            click.echo(notice)
+
     try:
         with locked(root, source, context.params["run"]["lock_timeout_seconds"]):
             events = SyncEvents(read_settings(context), project, source, credentials, root, run_id, names)
@@ -98,11 +102,10 @@ def _sync(
                 for notice in events.close():
                     click.echo(notice)
     except LakeError as error:
-        found = [(f"{SOURCE}{source.name}", error.plain or "It could not be synced")]
+        tell([(f"{SOURCE}{source.name}", error.plain or "It could not be synced")])
         raise
-    finally:
-        for notice in tell_of("failure", found, project, env=env, fine={f"{SOURCE}{source.name}"}):
-            click.echo(notice)
+    # Not where it was interrupted: nothing is known to be over then.
+    tell([])
 
 
 def _credentials(context: Any, source: Any) -> Mapping[str, Any]:

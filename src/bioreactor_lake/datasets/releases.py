@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.planning import expressions
 from bioreactor_lake.datasets.recall import ensure_releases, share_releases
 from bioreactor_lake.datasets.relations import WarehouseDataset
+from bioreactor_lake.environment import find_user
 from bioreactor_lake.errors import LakeError, UsageError
 from bioreactor_lake.postgres import holdings as mart_state
 from bioreactor_lake.sql import literal
@@ -56,11 +56,6 @@ def release_batches(
             _remember(backend, holds[batch], states[batch], reason)
     _share(backend, tables)
     return {batch: holds[batch] for batch in batches}
-
-
-def find_user() -> str:
-    """Who releases, as the machine knows them."""
-    return getpass.getuser()
 
 
 def find_unread(catalog: CatalogProtocol[Any, Any], batches: Collection[str]) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import platform
@@ -22,6 +21,7 @@ from bioreactor_lake import __version__
 from bioreactor_lake.datasets.attempts import explain, is_interrupted
 from bioreactor_lake.datasets.history import History
 from bioreactor_lake.datasets.history_mart import find_published, publish_history
+from bioreactor_lake.environment import find_user
 from bioreactor_lake.errors import NothingToIngest, UsageError, find_lake_error
 from bioreactor_lake.hooks.homes import home_of
 from bioreactor_lake.lake.history import (
@@ -147,7 +147,7 @@ def describe_run(
     checkout = find_checkout(
         Path(context.project_path if context is not None else "."), commit=os.environ.get("BIOREACTOR_LAKE_COMMIT", "")
     )
-    user, task = _account(), find_starter(os.environ).parent
+    user, task = find_user(), find_starter(os.environ).parent
     record = RunRecord(
         run.run_id,
         run.started_at,
@@ -167,11 +167,3 @@ def describe_run(
     for name in ("asked", "versions", "parameters", "host", "user", "started_by"):
         setattr(record, name, redact_nested(getattr(record, name), secrets))
     return record
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        # A container may run as a number that no account has.
-        return str(os.getuid()) if hasattr(os, "getuid") else ""

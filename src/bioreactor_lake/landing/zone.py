@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import pwd
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from bioreactor_lake.environment import find_user
 from bioreactor_lake.errors import LakeError, UsageError
 from bioreactor_lake.landing.ledger import LEDGER, Arrival, Ledger
 
@@ -217,7 +217,7 @@ def land_one(root: Path, path: str, original: Path, *, how: str = "landed", run_
 
 def landed_now(path: str, sha256: str, size_bytes: int, *, how: str = "landed", run_id: str = "") -> Arrival:
     """The ledger's line for a file that is being landed."""
-    return Arrival(path, sha256, size_bytes, now_utc(), _user(), how, run_id)
+    return Arrival(path, sha256, size_bytes, now_utc(), find_user(), how, run_id)
 
 
 def name_superseded(path: str, sha256: str) -> str:
@@ -255,13 +255,6 @@ def _found(path: str, location: Path, now: float) -> LandedFile:
         owner=owner,
         is_regular=modes.S_ISREG(stat.st_mode),
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def _refuse(error: OSError) -> None:

@@ -6,12 +6,9 @@ that was killed is simply done again.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from bioreactor_lake.errors import LakeError, LockedError
 from bioreactor_lake.lake.retries import RetryRule
 from bioreactor_lake.landing.places import LandingFolder
 from bioreactor_lake.landing.zone import find_files, land
+from bioreactor_lake.postgres.locks import exclusively
 from bioreactor_lake.sources.extracts import Extract, find_extracts, name_file
 from bioreactor_lake.sources.records import (
     UnreadableExtract,
@@ -149,30 +147,21 @@ def locked(root: Path, source: Source, patience_seconds: float) -> Iterator[None
         LakeError: The landing zone cannot be written.
     """
     path = root / source.name / ".sync.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise LakeError(
-            f"The landing zone {root} cannot be written: {error.strerror}.",
-            kept=_KEPT,
-            next_step="Give this user the right to write it, and make room on its disk.",
-        ) from error
-    try:
-        until = time.monotonic() + patience_seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise LockedError(
-                        f"Another sync of {source.name} is under way.", kept=_KEPT, next_step="Try again later."
-                    ) from None
-                time.sleep(0.1)
+    with ExitStack() as held:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusively(path, patience_seconds))
+        except LockedError:
+            raise LockedError(
+                f"Another sync of {source.name} is under way.", kept=_KEPT, next_step="Try again later."
+            ) from None
+        except OSError as error:
+            raise LakeError(
+                f"The landing zone {root} cannot be written: {error.strerror}.",
+                kept=_KEPT,
+                next_step="Give this user the right to write it, and make room on its disk.",
+            ) from error
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _confirm_records(query: Any, source: Source, table: ExtractedTable, new: Extract) -> None:
