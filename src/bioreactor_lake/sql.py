@@ -1,4 +1,6 @@
-"""Quoting for SQL that Ibis has no expression for; the same in DuckDB and Postgres."""
+"""Quoting for SQL that Ibis has no expression for; but for paths the same in DuckDB and Postgres."""
+
+import re
 
 
 def quote(name: str) -> str:
@@ -26,3 +28,12 @@ def literal(text: str) -> str:
     "'it''s'"
     """
     return "'" + text.replace("'", "''") + "'"
+
+
+def escape_glob(path: str) -> str:
+    """A path as DuckDB reads that very file: to it, an existing one is a pattern too.
+
+    >>> escape_glob("a[1].parquet")
+    'a[[]1].parquet'
+    """
+    return re.sub(r"([*?\[])", r"[\1]", path)

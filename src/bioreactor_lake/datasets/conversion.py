@@ -13,7 +13,6 @@ import ibis.expr.types as ir
 
 from bioreactor_lake.datasets.faults import first_line, raise_unless_of_a_file
 from bioreactor_lake.datasets.landing_zone import REJECTS
-from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.landing.cells import Facts
 from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.landing.parquet_cells import read_parquet
@@ -25,7 +24,7 @@ from bioreactor_lake.pipelines.ingestion.profiles.cells import FACTS
 from bioreactor_lake.pipelines.ingestion.profiles.columns import Head
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
 from bioreactor_lake.pipelines.ingestion.reading_rules import UnreadableFile
-from bioreactor_lake.sql import literal, quote, storable
+from bioreactor_lake.sql import escape_glob, literal, quote, storable
 
 _CELLS = "cells of the landed file"
 _CELLS_SQL = quote(_CELLS)

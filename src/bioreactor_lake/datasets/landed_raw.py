@@ -13,9 +13,8 @@ import duckdb
 
 from bioreactor_lake.datasets.faults import first_line
 from bioreactor_lake.datasets.landed_homes import RawHome
-from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.errors import LakeError
-from bioreactor_lake.sql import literal
+from bioreactor_lake.sql import escape_glob, literal
 
 ORIGIN = ("landed_file", "landed_sha256", "landed_line", "reader")
 """Columns that say of a row which line of which original it is, and who read it."""

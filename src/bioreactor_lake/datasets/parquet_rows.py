@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from bioreactor_lake.sql import literal, quote
+from bioreactor_lake.sql import escape_glob, literal, quote
 
 PARTITION = "partition "
-_GLOB = re.compile(r"([*?[])")
 
 
 def path_column(columns: Iterable[str]) -> str:
@@ -58,11 +57,6 @@ def list_paths(root: str, paths: Iterable[str]) -> str:
     """An SQL list of full paths in which no character is taken for a glob's."""
     base = escape_glob(f"{root}/")
     return f"[{', '.join(literal(base + escape_glob(path)) for path in paths)}]"
-
-
-def escape_glob(path: str) -> str:
-    """A path in which no character is taken for a glob's."""
-    return _GLOB.sub(r"[\1]", path)
 
 
 def partition_keys(path: str) -> tuple[str, ...]:

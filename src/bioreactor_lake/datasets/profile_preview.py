@@ -12,11 +12,10 @@ import ibis
 
 from bioreactor_lake.datasets.conversion import Conversion, Reader
 from bioreactor_lake.datasets.landing_zone import REJECTS, make_rejects
-from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.landing.limits import Limits
 from bioreactor_lake.landing.zone import LandedFile
 from bioreactor_lake.pipelines.ingestion.profiles.profile import Profile
-from bioreactor_lake.sql import literal
+from bioreactor_lake.sql import escape_glob, literal
 
 _SHOWN = 10
 _TAGS = (

@@ -16,10 +16,9 @@ import duckdb
 import ibis.expr.types as ir
 
 from bioreactor_lake.datasets import holdings, known_in_run
-from bioreactor_lake.datasets.parquet_rows import escape_glob
 from bioreactor_lake.lake.logic import keyed_leaves, name_leaf
 from bioreactor_lake.lake.row_wise import is_row_wise
-from bioreactor_lake.sql import literal
+from bioreactor_lake.sql import escape_glob, literal
 
 
 def variable_of(schema_id: str) -> str:

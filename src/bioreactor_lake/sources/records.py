@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.sources.extracts import RECORD, Extract, current
 from bioreactor_lake.sources.source import ExtractedTable
-from bioreactor_lake.sql import literal, quote
+from bioreactor_lake.sql import escape_glob, literal, quote
 
 Query = Callable[[str], Any]
 """Runs SQL on DuckDB, in a session whose zone is UTC."""
@@ -133,11 +132,6 @@ def _path_in_record(path: str) -> str:
 
 def _record_id(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"to_json([{', '.join(parts)}])::VARCHAR"
-
-
-def escape_glob(location: str) -> str:
-    """A path as DuckDB reads that very file: to it, an existing one is a pattern too."""
-    return re.sub(r"([*?\[])", r"[\1]", location)
 
 
 def _ask(query: Query, extract: Extract, sql: str) -> list[Any]:
