@@ -67,7 +67,7 @@ def test_a_run_in_a_container_says_json_and_the_file_has_the_sql(tmp_path: Path,
 
     written = [line for line in log.read_text().splitlines() if run_id in line]
     sql = [line for line in written if "SQL: SELECT" in line]
-    assert len(sql) == 8  # each once; the manifest is no expression
+    assert len(sql) == 11  # each once; what is found by inspection is no expression
     assert any("describe_batches" in line and "GROUP BY" in line for line in sql)
     password = psycopg.conninfo.conninfo_to_dict(server)["password"]
     assert password not in log.read_text() + ran.stdout + ran.stderr

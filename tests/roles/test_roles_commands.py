@@ -37,7 +37,7 @@ def test_runs_are_the_writers_and_reading_is_the_readers(tmp_path: Path, server:
         applied = lake.run_command("lake", "roles", "apply", **admin)
         assert applied.returncode == 0, applied.stderr
         said += applied.stdout + applied.stderr
-    assert "marts.mart_bioreactor_overview  20 columns" in said
+    assert "marts.mart_bioreactor_overview  23 columns" in said, said
     for secret in SECRETS.values():
         assert secret not in shown.stdout + said
         assert quote(secret, safe="") not in shown.stdout + said

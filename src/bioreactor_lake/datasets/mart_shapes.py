@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import ibis
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from bioreactor_lake.datasets.manifest import AcceptedFilesDataset
 from bioreactor_lake.datasets.marts import MartDataset
-from bioreactor_lake.datasets.tracing import collect_expressions
+from bioreactor_lake.datasets.tracing import collect_from_code
 from bioreactor_lake.postgres.mart_tables import MartTable
 
 # However a file spells them, its columns become these, so that one plain file stands for all.
@@ -33,9 +31,7 @@ def find_shapes(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> list[
     """
     marts = sorted(name for name in pipeline.all_outputs() if _is(catalog, name, MartDataset))
     needed = pipeline.to_outputs(*marts)
-    files = {"plain": ibis.table(PLAIN_FILE, name="plain_file")}
-    accepted = [name for name in needed.datasets() if _is(catalog, name, AcceptedFilesDataset)]
-    expressions = collect_expressions(catalog, needed, dict.fromkeys(accepted, files))
+    expressions = collect_from_code(catalog, needed, PLAIN_FILE)
     return [catalog[name].shape(expressions[catalog[name].qualified_name]) for name in marts]
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+from ibis.backends.sql.datatypes import DuckDBType
 from kedro.io import CatalogProtocol, DatasetError
 from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets import MANIFEST
 from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
-from bioreactor_lake.datasets.manifest import ManifestDataset
+from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
 from bioreactor_lake.datasets.named_batches import confirm_batches
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW
 from bioreactor_lake.errors import LakeError, NothingToIngest
@@ -70,6 +71,29 @@ def collect_expressions(
                 data = ibis.table(data.schema(), name=table, database=schema)
             known[name] = data
     return expressions
+
+
+def collect_from_code(
+    catalog: CatalogProtocol[Any, Any], pipeline: Pipeline, file: Mapping[str, str], *, files: str = "plain_file"
+) -> dict[str, ir.Table]:
+    """The expression of every table that nodes compute, where neither raw files nor a warehouse need be there.
+
+    Args:
+        catalog: The datasets.
+        pipeline: The nodes.
+        file: The columns of the file that stands for all raw files, with Ibis' types.
+        files: What to call the table of it.
+    """
+    stand_ins: dict[str, Any] = {}
+    for name in pipeline.datasets():
+        dataset = catalog.get(name) if name in catalog else None
+        if isinstance(dataset, AcceptedFilesDataset):
+            stand_ins[name] = {"plain": ibis.table(file, name=files)}
+        elif isinstance(dataset, ManifestDataset | ExtractedTableDataset):
+            schema, _, table = dataset.qualified_name.partition(".")
+            kinds = {column: DuckDBType.from_string(kind) for column, kind in dataset.column_types.items()}
+            stand_ins[name] = ibis.table(kinds, name=table, database=schema)
+    return collect_expressions(catalog, pipeline, stand_ins)
 
 
 def find_raw_files(catalog: CatalogProtocol[Any, Any], batch: str) -> list[RawFile]:

@@ -6,21 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ibis
 import ibis.expr.types as ir
-from ibis.backends.sql.datatypes import DuckDBType
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from bioreactor_lake.datasets.extracted_tables import ExtractedTableDataset
 from bioreactor_lake.datasets.history import NODE_RUNS, RUNS
 from bioreactor_lake.datasets.landed_files import LandedFilesDataset
-from bioreactor_lake.datasets.manifest import AcceptedFilesDataset, ManifestDataset
+from bioreactor_lake.datasets.manifest import ManifestDataset
 from bioreactor_lake.datasets.mart_shapes import PLAIN_FILE
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.preview import ColumnText
 from bioreactor_lake.datasets.relations import WarehouseDataset
-from bioreactor_lake.datasets.tracing import collect_expressions
+from bioreactor_lake.datasets.tracing import collect_from_code
 from bioreactor_lake.lineage.graph import LineageGraph, link_tables
 from bioreactor_lake.lineage.origins import ROWS, ColumnOrigin
 from bioreactor_lake.postgres import data_quality, run_history, set_aside
@@ -115,7 +113,7 @@ def gather(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline, config_loader
     """
     settings = QualitySettings.load(config_loader)
     units: Mapping[str, str] = config_loader["globals"].get("units") or {}
-    expressions = _collect(catalog, pipeline)
+    expressions = collect_from_code(catalog, pipeline, _FILE, files=RAW_FILES)
     graph = link_tables(expressions)
     entries = []
     for node in pipeline.nodes:
@@ -136,20 +134,6 @@ def gather(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline, config_loader
                 )
             )
     return Dictionary(tuple(entries), tuple(_records(units)), tuple(settings.tags.values()))
-
-
-def _collect(catalog: CatalogProtocol[Any, Any], pipeline: Pipeline) -> dict[str, ir.Table]:
-    """The expressions of all tables, with stand-ins for what is found by inspection."""
-    known = {name: catalog[name] for name in pipeline.datasets() if name in catalog}
-    stand_ins: dict[str, Any] = {}
-    for name, dataset in known.items():
-        if isinstance(dataset, AcceptedFilesDataset):
-            stand_ins[name] = {"plain": ibis.table(_FILE, name=RAW_FILES)}
-        elif isinstance(dataset, ManifestDataset | ExtractedTableDataset):
-            schema, _, table = dataset.qualified_name.partition(".")
-            kinds = {column: DuckDBType.from_string(kind) for column, kind in dataset.column_types.items()}
-            stand_ins[name] = ibis.table(kinds, name=table, database=schema)
-    return collect_expressions(catalog, pipeline, stand_ins)
 
 
 def _columns(dataset: Any, data: ir.Table | None, graph: LineageGraph, units: Mapping[str, str]) -> tuple[Column, ...]:
