@@ -47,6 +47,8 @@ def test_what_would_mislead_is_held_or_said(lake: Lake) -> None:
     put(lake, "one comma", {20: {"value": "7,2"}, 21: {"value": "<0.5"}, 22: {"value": None}})
     put(lake, "spelled", {row: {"tag": "pH"} for row in range(20, 40)})
     put(lake, "bad", {row: {"quality": "Bad"} for row in range(5)})
+    put(lake, "faulty", {row: {"quality": "BAD;sensor fault"} for row in range(20)})
+    put(lake, "silent", {row: {"value": None} for row in range(19)})
     run = lake.run()
 
     held = {batch: " ".join(reasons) for batch, reasons in run.held.items()}
@@ -58,6 +60,8 @@ def test_what_would_mislead_is_held_or_said(lake: Lake) -> None:
     said = "\n".join(run.notices)
     assert "readings_are_numbers: 1 of 2 rows fail" in said
     assert "most_readings_are_not_bad: 5 of 40 rows fail" in said
+    assert "(quality), in bad; the like in 1 other batch: faulty" in said
+    assert "most_readings_have_a_value: 1 of 2 rows fail" in said
     assert "20 rows are of tags that tags.yml does not list: pH (did you mean ph?), in spelled" in said
 
     assert overview(lake, "fine", "temperature") == (37.0, 20, 20, 0, "°C")

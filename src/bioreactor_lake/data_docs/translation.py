@@ -211,8 +211,9 @@ def _translate_equipment(one: Expectation, subject: Subject) -> Any:
 
 
 def _translate_newest(one: Expectation, subject: Subject) -> Any:
-    since = in_utc(subject.now) - timedelta(hours=one.kwargs["hours"])
-    return _make(one, "expect_column_max_to_be_between", column=one.kwargs["column"], min_value=since)
+    now, hours = in_utc(subject.now), timedelta(hours=one.kwargs["hours"])
+    column = one.kwargs["column"]
+    return _make(one, "expect_column_max_to_be_between", column=column, min_value=now - hours, max_value=now + hours)
 
 
 def _translate_row_count(one: Expectation, subject: Subject) -> Any:

@@ -21,6 +21,7 @@ from bioreactor_lake.lake.runs import CheckReport, Run
 from bioreactor_lake.quality.checks import check_table
 from bioreactor_lake.quality.configuration import QualitySettings
 from bioreactor_lake.quality.kept_questions import OF_THE_CLOCK
+from bioreactor_lake.quality.spelling import plural
 from bioreactor_lake.quality.suite import WAREHOUSE, Suite
 from bioreactor_lake.quality.verdicts import ERROR, WARN, Verdict
 
@@ -262,9 +263,18 @@ def _warnings(table: str, found: Sequence[Verdict]) -> list[str]:
             by_expectation.setdefault(one.expectation_id, []).append(one)
     lines = []
     for first, *more in by_expectation.values():
-        where = f", in {len(more) + 1:,} batches" if more else f", in {first.batch}" if first.batch is not None else ""
-        lines.append(f"Warning: {table}: {verdicts.say(first)}{where}")
+        lines.append(f"Warning: {table}: {verdicts.say(first)}{_where(first, more)}")
     return lines
+
+
+def _where(first: Verdict, more: Sequence[Verdict]) -> str:
+    """The batch that a sentence is about, and the others of which there is one like it."""
+    here = f", in {first.batch}" if first.batch is not None else ""
+    if not more:
+        return here
+    others = [str(one.batch) for one in more if one.batch is not None]
+    named = ", ".join(others[:_SAID]) + (f" and {len(others) - _SAID:,} more" if len(others) > _SAID else "")
+    return f"{here}; the like in {plural(len(others), 'other batch', 'other batches')}: {named}"
 
 
 def _refusal(table: str, sentences: Sequence[tuple[str, str]], kept: str) -> LakeError:

@@ -142,7 +142,7 @@ def _of_set(*, may_lack: bool, may_have_more: bool) -> Ask:
 
 
 def _ask_newest(subject: Subject, expectation: Expectation) -> Question:
-    """Whether the newest time is no older than some hours."""
+    """Whether the newest time is no older than some hours, nor as far ahead: a slip in one date would hide the rest."""
     column = subject.column(expectation.kwargs["column"])
     if not column.type().is_timestamp():
         raise NotAskable(f"{column.get_name()} is {column.type()}, no time.")
@@ -154,7 +154,7 @@ def _ask_newest(subject: Subject, expectation: Expectation) -> Question:
         newest = in_utc(answers["newest"])
         age = in_utc(subject.now) - newest
         observed = {"newest": newest.isoformat(), "hours": round(age / timedelta(hours=1), 2)}
-        return Judgement(age <= allowed, observed)
+        return Judgement(abs(age) <= allowed, observed)
 
     return Question(judge, {"newest": Measure(column.max(where=subject.where(expectation)), None, _largest)})
 
