@@ -445,6 +445,8 @@ CASES = [
     Case("expect_column_max_to_be_between", {"column": "ts", "max_value": "2026-01-05T11:00:00"}, times(60), times(61)),
     Case("expect_column_quantile_values_to_be_between", QUANTILES, values(1, 2, 3, 4, None), values(1, 1, 1, 4)),
     Case("expect_newest_to_be_within", {"column": "ts", "hours": 24}, times(-5000, 0), times(-1)),
+    # A date in the future is no news, and would hide that there is none.
+    Case("expect_newest_to_be_within", {"column": "ts", "hours": 24}, times(0, 24 * 60), times(0, 48 * 60 + 1)),
     # --------------------------------------------------------------------------------------------------------- table
     Case("expect_table_row_count_to_be_between", {"min_value": 2, "max_value": 3}, values(1, 2), values(1)),
     Case("expect_table_row_count_to_be_between", {"min_value": 2, "max_value": 3}, values(1, 2, 3), values(1, 2, 3, 4)),
