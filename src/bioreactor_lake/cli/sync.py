@@ -65,22 +65,18 @@ def _sync(
     import os
 
     from bioreactor_lake.alerts.telling import tell_of
-    from bioreactor_lake.errors import LakeError, UsageError
+    from bioreactor_lake.errors import LakeError
     from bioreactor_lake.hooks.lineage_of_run import read_settings
     from bioreactor_lake.lake.incidents import SOURCE
     from bioreactor_lake.lake.retries import RetryRules
     from bioreactor_lake.lake.runs import new_run_id
     from bioreactor_lake.lineage.started_by import is_scheduled
     from bioreactor_lake.sources.lineage import SyncEvents
-    from bioreactor_lake.sources.syncing import Sync, locked
+    from bioreactor_lake.sources.syncing import Sync, locked, own_folder
 
-    zone, project = context.catalog["landing_zone"].root, Path(context.project_path)
-    if "://" in zone:
-        raise UsageError(
-            f"Extracts of LIMS and ELN land in a folder, and the landing zone is {zone}.",
-            next_step="Sync with BIOREACTOR_LAKE_LANDING naming a folder.",
-        )
-    root = Path(zone)
+    zone, project = context.catalog["landing_zone"], Path(context.project_path)
+    place = zone.open()
+    folder = own_folder(place, source.name, Path(zone.warehouse_config["filepath"]).parent)
     retries = RetryRules.from_parameters(context.params["retries"], layers=(), scheduled=is_scheduled(os.environ))
     run_id, names = str(new_run_id()), tables or tuple(source.tables)
     credentials = _credentials(context, source)
@@ -90,10 +86,10 @@ def _sync(
             click.echo(notice)
 
     try:
-        with locked(root, source, context.params["run"]["lock_timeout_seconds"]):
-            events = SyncEvents(read_settings(context), project, source, credentials, root, run_id, names)
+        with locked(folder, source.name, context.params["run"]["lock_timeout_seconds"]):
+            events = SyncEvents(read_settings(context), project, source, credentials, place.root, run_id, names)
             try:
-                sync = Sync(root, source, credentials, retries.usual, run_id, whole, allow_empty)
+                sync = Sync(place, folder, source, credentials, retries.usual, run_id, whole, allow_empty)
                 for table in names:
                     with events.table(table) as done:
                         done.append(sync.sync(table))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from bioreactor_lake.datasets.json_rows import query_rows
 from bioreactor_lake.datasets.known_logic import logic_for
 from bioreactor_lake.datasets.landing_zone import Interpret
 from bioreactor_lake.lake.runs import current_run
+from bioreactor_lake.landing.places import LandingPlace
+from bioreactor_lake.landing.zone import LandedFile
+from bioreactor_lake.sources.copies import on_disk
 from bioreactor_lake.sources.extracts import READER, Extract, current, find_extracts
 from bioreactor_lake.sources.records import PATH, UnreadableExtract, columns_of, count_rows, select_current
 from bioreactor_lake.sources.source import MEANINGS, Mapped, Source, read_sources, split_column
@@ -36,12 +41,15 @@ def news_name(kind: str) -> str:
     return f"extracted_{kind}_sources"
 
 
-def read_records(backend: Any, root: Path, kind: str, sources: Mapping[str, Any], interpret: Interpret) -> ir.Table:
+def read_records(
+    backend: Any, place: LandingPlace, warehouse: Path, kind: str, sources: Mapping[str, Any], interpret: Interpret
+) -> ir.Table:
     """The rows of sources that have news. Grain: one row per record.
 
     Args:
         backend: DuckDB.
-        root: The landing zone.
+        place: The landing zone.
+        warehouse: The warehouse's file, beside which there is room for copies.
         kind: `batch_sheets` or `sample_results`.
         sources: The parameter group `sources`.
         interpret: Makes typed columns of texts, given the zones of sources.
@@ -61,9 +69,9 @@ def read_records(backend: Any, root: Path, kind: str, sources: Mapping[str, Any]
     news: list[dict[str, str | None]] = [{"source": name} for name in sorted({*known} - {*configured})]
     if configured:
         logic = logic_for(backend, f"records of {kind}", rows)
-        landed = _landed(backend)
+        landed = _landed(backend, place.root)
         for name, source in sorted(configured.items()):
-            digest = _fill(backend, root, kind, source, landed, logic, known.get(name))
+            digest = _fill(backend, place, warehouse, kind, source, landed, logic, known.get(name))
             if digest is not None:
                 news.append({"source": name, "digest": digest})
     listed = query_rows(news, {"source": "VARCHAR", "digest": "VARCHAR"})
@@ -71,11 +79,19 @@ def read_records(backend: Any, root: Path, kind: str, sources: Mapping[str, Any]
     return rows
 
 
-def describe_extract(backend: Any, extract: Extract) -> dict[str, Any]:
+def describe_extract(
+    backend: Any, place: LandingPlace, file: LandedFile, extract: Extract, folder: Path
+) -> dict[str, Any]:
     """What `landing.files` says of an extract."""
     try:
-        columns_of(backend.raw_sql, extract)
-        rows = count_rows(backend.raw_sql, extract)
+        with place.on_disk(file, folder) as location:
+            here = replace(extract, location=str(location))
+            columns_of(backend.raw_sql, here)
+            rows = count_rows(backend.raw_sql, here)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        return {"reader": READER, "status": "quarantined", "reason": f"cannot be read: {error.strerror or error}"}
     except UnreadableExtract as error:
         return {"reader": READER, "status": "quarantined", "reason": f"{error.what}: {error.next_step}"}
     return {"reader": READER, "rows_in": rows, "rows_read": rows, "rows_rejected": 0, "batch_ids": []}
@@ -88,47 +104,65 @@ def _known(backend: Any, kind: str) -> dict[str, str]:
     return dict(backend.raw_sql(f"SELECT source, digest FROM {STATE} WHERE kind = {literal(kind)}").fetchall())
 
 
-def _landed(backend: Any) -> dict[str, tuple[str, str]]:
-    """Extracts by path, each with its hash and what became of it."""
+@dataclass(frozen=True)
+class _Landed:
+    """An extract as a run has found it, and what became of it."""
+
+    file: LandedFile
+    sha256: str
+    status: str
+
+
+def _landed(backend: Any, root: str) -> dict[str, _Landed]:
+    """Extracts by path."""
     if relation_catalog.find(backend, "landing", "files") is None:
         return {}
     rows = backend.raw_sql(
-        "SELECT path, sha256, status FROM landing.files WHERE contains(path, '/extract-') "
-        "AND status NOT IN ('superseded', 'removed')"
+        "SELECT path, sha256, status, coalesce(key, ''), coalesce(size_bytes, 0) FROM landing.files "
+        "LEFT JOIN lake_state.landing_keys USING (path, sha256) "
+        "WHERE contains(path, '/extract-') AND status NOT IN ('superseded', 'removed')"
     ).fetchall()
-    return {path: (sha256, status) for path, sha256, status in rows}
+    return {
+        path: _Landed(LandedFile(path, f"{root}/{path}", key, size, True, "", True), sha256, status)
+        for path, sha256, status, key, size in rows
+    }
 
 
 def _fill(
     backend: Any,
-    root: Path,
+    place: LandingPlace,
+    warehouse: Path,
     kind: str,
     source: Source,
-    landed: Mapping[str, tuple[str, str]],
+    landed: Mapping[str, _Landed],
     logic: str,
     before: str | None,
 ) -> str | None:
     """Put the records of a source into the temporary table if something is new; a digest of what they are made of."""
     mapped, run = source.mapped[kind], current_run()
-    found = find_extracts((path, root / path) for path in landed)
+    found = find_extracts((path, one.file.location) for path, one in landed.items())
     extracts = {table: found.get((source.name, table), []) for table in mapped.tables}
     counted = [extract for table in mapped.tables for extract in current(extracts[table])]
-    if amiss := [extract.path for extract in counted if landed[extract.path][1] != "read"]:
+    if amiss := [extract.path for extract in counted if landed[extract.path].status != "read"]:
         if run is not None:
-            run.notices.append(
-                f"Rows of the source {source.name} in raw.{kind} stay as they are: {landed[amiss[0]][1]}: {amiss[0]}"
-            )
+            why = f"{landed[amiss[0]].status}: {amiss[0]}"
+            run.notices.append(f"Rows of the source {source.name} in raw.{kind} stay as they are: {why}")
         return None
     if not extracts[mapped.table] and before is None:
         return None
-    files = [(extract.path, landed[extract.path][0]) for extract in counted]
+    files = [(extract.path, landed[extract.path].sha256) for extract in counted]
     keys = [source.tables[table].key for table in mapped.tables]
     made_of = repr((logic, asdict(mapped), source.time_zone, source.rest is not None, keys, files))
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:32]
     if digest == before and not (run is not None and run.full_refresh):
         return None
     if extracts[mapped.table]:
-        backend.raw_sql(f"INSERT INTO {records_name(kind)} {_select(backend, kind, source, mapped, extracts)}")
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{warehouse.name}.landing-", dir=warehouse.parent) as folder,
+            on_disk(place, {path: one.file for path, one in landed.items()}, counted, Path(folder)) as copies,
+        ):
+            here = {table: [copy for copy in copies if copy.table == table] for table in extracts}
+            backend.raw_sql(f"INSERT INTO {records_name(kind)} {_select(backend, kind, source, mapped, here)}")
     return digest
 
 

@@ -84,9 +84,10 @@ class LandedReading:
             }
             again = self._read_again(landed, stale, converted, known, withdrawn, conversion)
             self._write_raw(stale, converted, known, withdrawn, raw, again)
+            for one in stale:
+                if (extract := find_extract(one.file.path)) is not None and one.reason is None:
+                    one.facts |= describe_extract(self._backend, self._place, one.file, extract, Path(folder))
         for one in stale:
-            if (extract := find_extract(one.file.path, one.file.location)) is not None and one.reason is None:
-                one.facts |= describe_extract(self._backend, extract)
             if (found := converted.get(one.file.path)) is not None:
                 one.facts |= found.facts
         rows = [

@@ -120,7 +120,7 @@ class LandingZone:
         """What the extracts of sources say; arguments and result as of `extracted_records.read_records`."""
         from bioreactor_lake.datasets.extracted_records import read_records
 
-        return read_records(self._backend, Path(self._place.root), kind, sources, interpret)
+        return read_records(self._backend, self._place, Path(self._config["filepath"]), kind, sources, interpret)
 
     def foresee(self, profiles: ReadProfiles, reader: Reader) -> list[Foreseen]:
         """What `read` would do, found without doing it; arguments and errors as there."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from bioreactor_lake.errors import LakeError, UsageError
+from bioreactor_lake.errors import LakeError, LockedError, UsageError
 from bioreactor_lake.landing import zone
 from bioreactor_lake.landing.ledger import LEDGER, Arrival, Ledger, parse_ledger, spell_arrivals
 from bioreactor_lake.landing.zone import LandedFile
@@ -203,14 +203,25 @@ class LandingBucket:
         with original.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         key = self._bucket.current_keys([path]).get(path)
-        if key is not None:
-            before = self._bucket.fetch(path, key.partition("-")[2])
+        etag = None if key is None else key.partition("-")[2]
+        if etag is not None:
+            before = self._bucket.fetch(path, etag)
             if before == sha256:
                 return False
             self._bucket.copy(path, zone.name_superseded(path, before))
-        self._bucket.put(path, original)
+        # An answer that was lost makes our own object one that is there already.
+        if not self._bucket.put(path, original, instead_of=etag, new=etag is None) and not self._holds(path, sha256):
+            raise LockedError(
+                f"Somebody else has landed {self.root}/{path} at the same moment.",
+                kept="Theirs is there, and what was there before is kept.",
+                next_step="Try again.",
+            )
         self.add_to_ledger([zone.landed_now(path, sha256, original.stat().st_size, how=how, run_id=run_id)])
         return True
+
+    def _holds(self, path: str, sha256: str) -> bool:
+        found = self._bucket.read(path)
+        return found is not None and hashlib.sha256(found[0]).hexdigest() == sha256
 
 
 def open_landing(path: str, store: Mapping[str, object]) -> LandingPlace:

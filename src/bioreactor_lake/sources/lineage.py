@@ -49,7 +49,7 @@ class SyncEvents:
         project: Path,
         source: Source,
         credentials: Mapping[str, Any],
-        root: Path,
+        root: str,
         run_id: str,
         tables: tuple[str, ...],
     ) -> None:
@@ -81,7 +81,7 @@ class SyncEvents:
         told = facet("documentation", {"description": f"Fetches the table {name} of {self._source.name}."}, of_job=True)
         job = node_job(self._pipeline, name, told, ownership_facet(self._settings.owners, of_job=True), sql)
         inputs = [DatasetUse(one) for one in name_inputs(self._source, table, self._credentials, self._settings)]
-        landing = name_raw_files(str(self._root))
+        landing = name_raw_files(self._root)
         self._events.start_node(name, job, inputs, [DatasetUse(landing)], datetime.now(UTC))
         try:
             yield done

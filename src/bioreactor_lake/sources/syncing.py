@@ -7,7 +7,7 @@ that was killed is simply done again.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +15,11 @@ from typing import Any
 
 from bioreactor_lake.errors import LakeError, LockedError
 from bioreactor_lake.lake.retries import RetryRule
-from bioreactor_lake.landing.places import LandingFolder
-from bioreactor_lake.landing.zone import find_files, land
+from bioreactor_lake.landing.places import LandingPlace
+from bioreactor_lake.landing.zone import LandedFile, land
 from bioreactor_lake.postgres.locks import exclusively
-from bioreactor_lake.sources.extracts import Extract, find_extracts, name_file
+from bioreactor_lake.sources.copies import on_disk
+from bioreactor_lake.sources.extracts import Extract, current, find_extracts, name_file
 from bioreactor_lake.sources.records import (
     UnreadableExtract,
     columns_of,
@@ -57,7 +58,8 @@ class Sync:
     """How a source is synced.
 
     Args:
-        root: The landing zone.
+        place: The landing zone.
+        folder: In which the source is worked on, see `own_folder`.
         source: The source.
         credentials: Of the source.
         rule: How often what can pass by itself is tried.
@@ -66,7 +68,8 @@ class Sync:
         allow_empty: Take an answer without records for what it says.
     """
 
-    root: Path
+    place: LandingPlace
+    folder: Path
     source: Source
     credentials: Mapping[str, Any]
     rule: RetryRule
@@ -80,12 +83,33 @@ class Sync:
         Raises:
             LakeError: The source cannot be asked, its answer cannot be used, or it is empty and may not be.
         """
+        table = self.source.tables[name]
+        scratch = self.folder / _SCRATCH
+        # What a sync that was killed has left.
+        shutil.rmtree(scratch, ignore_errors=True)
+        for part in (self.folder / name).glob(".*.part"):
+            part.unlink(missing_ok=True)
+        files = {file.path: file for file in self.place.find_files() if file.is_regular}
+        extracts = self._listed(files.values(), name)
+        try:
+            target = scratch / name
+            target.mkdir(parents=True)
+            # Those that make up the table now: what they followed is not looked at.
+            with on_disk(self.place, files, current(extracts), scratch) as copies:
+                return self._sync(table, copies, target)
+        except OSError as error:
+            raise LakeError(
+                f"The extract of {name} cannot be written below {self.folder}: {error.strerror or error}.",
+                kept=_KEPT,
+                next_step="Give this user the right to write the landing zone, and make room on its disk.",
+            ) from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _sync(self, table: ExtractedTable, extracts: Sequence[Extract], folder: Path) -> Synced:
         import duckdb
 
-        table, is_rest = self.source.tables[name], self.source.rest is not None
-        listed = find_extracts((file.path, file.location) for file in find_files(self.root) if file.is_regular)
-        extracts = listed.get((self.source.name, name), [])
-        scratch = self.root / self.source.name / _SCRATCH
+        is_rest, name = self.source.rest is not None, table.name
         with duckdb.connect(config={"allow_community_extensions": "false"}) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             query = connection.execute
@@ -93,34 +117,34 @@ class Sync:
             if table.watermark is not None and extracts and not self.whole:
                 since = find_watermark(query, table, extracts, is_rest=is_rest)
             number = extracts[-1].number + 1 if extracts else 1
-            # What a sync that was killed has left.
-            shutil.rmtree(scratch, ignore_errors=True)
-            for part in (self.root / self.source.name / name).glob(".*.part"):
-                part.unlink(missing_ok=True)
-            try:
-                target = scratch / name / name_file(number, is_whole=since is None)
-                target.parent.mkdir(parents=True)
-                notes = {"source": self.source.name, "table": name, "run_id": self.run_id, "since": str(since or "")}
-                rows = write_extract(self.source, table, self.credentials, since, self.rule, target, notes)
-                new = Extract("new", str(target), self.source.name, name, number, since is None)
-                if rows:
-                    _confirm_records(query, self.source, table, new)
-                else:
-                    self._confirm_empty(query, table, extracts)
-                if extracts and not _has_news(query, table, extracts, new, is_rest=is_rest):
-                    return Synced(name, rows, None, since=_spelled(since))
-                size = target.stat().st_size
-                landing = LandingFolder(self.root)
-                ((path, _),) = [*land(landing, self.source.name, target.parent, how="synced", run_id=self.run_id)]
-            except OSError as error:
-                raise LakeError(
-                    f"The extract of {name} cannot be written below {self.root}: {error.strerror or error}.",
-                    kept=_KEPT,
-                    next_step="Give this user the right to write the landing zone, and make room on its disk.",
-                ) from error
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+            target = folder / name_file(number, is_whole=since is None)
+            notes = {"source": self.source.name, "table": name, "run_id": self.run_id, "since": str(since or "")}
+            rows = write_extract(self.source, table, self.credentials, since, self.rule, target, notes)
+            new = Extract("new", str(target), self.source.name, name, number, since is None)
+            if rows:
+                _confirm_records(query, self.source, table, new)
+            else:
+                self._confirm_empty(query, table, extracts)
+            if extracts and not _has_news(query, table, extracts, new, is_rest=is_rest):
+                return Synced(name, rows, None, since=_spelled(since))
+        self._confirm_alone(name, number)
+        size = target.stat().st_size
+        ((path, _),) = [*land(self.place, self.source.name, folder, how="synced", run_id=self.run_id)]
         return Synced(name, rows, path, size, _spelled(since))
+
+    def _listed(self, files: Iterable[LandedFile], name: str) -> list[Extract]:
+        found = find_extracts((file.path, file.location) for file in files if file.is_regular)
+        return found.get((self.source.name, name), [])
+
+    def _confirm_alone(self, name: str, number: int) -> None:
+        """Refuse a place that another machine has taken meanwhile, of whose lock this one knows nothing."""
+        others = self._listed(self.place.find_files(), name) if "://" in self.place.root else []
+        if others and others[-1].number >= number:
+            raise LockedError(
+                f"Another sync of {self.source.name} has landed {others[-1].path} meanwhile.",
+                kept=_KEPT,
+                next_step="Sync again, and each source from one machine.",
+            )
 
     def _confirm_empty(self, query: Any, table: ExtractedTable, extracts: Sequence[Extract]) -> None:
         """Refuse an empty answer, except where the last one was empty too.
@@ -138,26 +162,41 @@ class Sync:
         )
 
 
+def own_folder(place: LandingPlace, source: str, beside: Path) -> Path:
+    """The folder in which a source is worked on: its own in the landing zone, so that what landed need not be copied.
+
+    Args:
+        place: The landing zone.
+        source: The source.
+        beside: A folder of this lake, where the landing zone is a bucket.
+    """
+    return beside / ".syncs" / source if "://" in place.root else Path(place.root) / source
+
+
 @contextmanager
-def locked(root: Path, source: Source, patience_seconds: float) -> Iterator[None]:
-    """Let nobody else sync a source meanwhile.
+def locked(folder: Path, source: str, patience_seconds: float) -> Iterator[None]:
+    """Let nobody else on this machine sync a source meanwhile.
+
+    Args:
+        folder: In which it is worked on.
+        source: The source.
+        patience_seconds: How long another sync of it is waited for.
 
     Raises:
         LockedError: Somebody else does, for longer than the patience lasts.
-        LakeError: The landing zone cannot be written.
+        LakeError: The folder cannot be written.
     """
-    path = root / source.name / ".sync.lock"
     with ExitStack() as held:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(exclusively(path, patience_seconds))
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusively(folder / ".sync.lock", patience_seconds))
         except LockedError:
             raise LockedError(
-                f"Another sync of {source.name} is under way.", kept=_KEPT, next_step="Try again later."
+                f"Another sync of {source} is under way.", kept=_KEPT, next_step="Try again later."
             ) from None
         except OSError as error:
             raise LakeError(
-                f"The landing zone {root} cannot be written: {error.strerror}.",
+                f"{folder} cannot be written: {error.strerror}.",
                 kept=_KEPT,
                 next_step="Give this user the right to write it, and make room on its disk.",
             ) from error
