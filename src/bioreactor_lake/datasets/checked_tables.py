@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 
 import ibis.expr.types as ir
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
+from kedro.utils import load_obj
 
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.datasets.planning import expressions
 from bioreactor_lake.datasets.plotted_marts import PlottedMartDataset
 from bioreactor_lake.datasets.relations import WarehouseDataset
-from bioreactor_lake.datasets.tables import MaterialisedDataset, RawViewDataset, ViewDataset
+from bioreactor_lake.datasets.tables import MaterialisedDataset, ViewDataset
 from bioreactor_lake.errors import LakeError, find_lake_error
 from bioreactor_lake.quality.suite import WAREHOUSE
 
 
 def tables_with_suites(catalog: DataCatalog) -> list[str]:
     """The names of the tables that can have a suite: those that have batches. None of them is made for it."""
-    with_batches = [RawViewDataset, ViewDataset, MaterialisedDataset, MartDataset, PlottedMartDataset]
-    return list(catalog.filter(by_type=with_batches))
+    of_marts = catalog.filter(by_type=[MartDataset, PlottedMartDataset])
+    names = [name for name in catalog.keys() if name not in of_marts and _is_of_warehouse(str(catalog.get_type(name)))]
+    return [name for name in catalog.keys() if name in {*of_marts, *names}]
+
+
+def _is_of_warehouse(kind: str) -> bool:
+    """Whether a type of datasets, by its path, is one of views or tables with batches, or is made from one."""
+    module, _, name = kind.rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    if found is None and module.startswith(f"{__package__}."):
+        found = load_obj(kind)
+    return isinstance(found, type) and issubclass(found, ViewDataset | MaterialisedDataset)
 
 
 class CheckedTables(Mapping[str, ir.Table]):
