@@ -39,6 +39,7 @@ class Lake:
     warehouse: Path
     postgres_url: str = "postgresql://nobody@127.0.0.1:1/not-asked-for"
     reading: Mapping[str, Any] = field(default_factory=dict)
+    env: str | None = None
 
     def run(self, *pipelines: str) -> Lake:
         """Run pipelines in this process, by default all layers of the warehouse."""
@@ -48,12 +49,16 @@ class Lake:
             "BIOREACTOR_LAKE_POSTGRES_URL": self.postgres_url,
             "DO_NOT_TRACK": "1",
             "OPENLINEAGE_DISABLED": "true",
+            "BIOREACTOR_LAKE_SPARK_MASTER": "local[2]",
+            "BIOREACTOR_LAKE_SPARK_TABLES": str(self.warehouse.with_name("spark")),
         }
         bootstrap_project(PROJECT)
         with mock.patch.dict(os.environ, environment):
             # What hostile files say is compared as it is; what of it may be published is for other tests.
             parameters = {"checkpoints": False, **({"reading": dict(self.reading)} if self.reading else {})}
-            with KedroSession.create(PROJECT, save_on_close=False, runtime_params=parameters) as session:
+            with KedroSession.create(
+                PROJECT, env=self.env, save_on_close=False, runtime_params=parameters
+            ) as session:
                 session.run(pipeline_names=list(pipelines or LAYERS), runner=SequentialRunner())
         return self
 

@@ -5,6 +5,7 @@ Nodes use a few functions of DuckDB by name. Each is said here in Spark's words,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from bioreactor_lake.datasets.spark.session import require_spark
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.logic import name_leaf
 
+_LARGEST = 1.7976931348623157e308
+_BLANKS = r"[ \t\n\x0B\f\r]+"
 _NAIVE, _AWARE = dt.Timestamp(scale=6), dt.Timestamp(timezone="UTC", scale=6)
 
 
@@ -66,7 +69,52 @@ def _settle(node: Any, changed: dict[str, Any] | None) -> Any:
         return ops.UnboundTable(name=view_of(name_leaf(node)), schema=node.schema, namespace=ops.Namespace())
     if isinstance(node, ops.ScalarUDF):
         return _in_words_of_spark(node)
+    for kind, settle in _SETTLED.items():
+        if isinstance(node, kind):
+            return settle(node)
     return node
+
+
+def spell_pattern(pattern: str) -> str:
+    """A regular expression of RE2 as Java reads it.
+
+    To Java `\\v` is any line break, and `$` also comes before a last one.
+
+    >>> spell_pattern(r"^[ \\v]+$")
+    '^[ \\\\x0B]+\\\\z'
+    """
+    return re.sub(
+        r"\\.|\$|\[(?:\\.|[^\]])*\]",
+        lambda found: r"\z" if found.group() == "$" else found.group().replace(r"\v", r"\x0B"),
+        pattern,
+    )
+
+
+def _settle_pattern(node: Any) -> Any:
+    if not isinstance(node.pattern, ops.Literal):
+        return node
+    return node.copy(pattern=ops.Literal(spell_pattern(node.pattern.value), dtype=dt.string))
+
+
+def _settle_infinity(node: Any) -> Any:
+    # Ibis takes it that Spark has none, and says false.
+    value = node.arg.to_expr()
+    return ((value.abs() > _LARGEST) & ~value.isnan()).op()
+
+
+def _settle_strip(node: Any) -> Any:
+    # Spark takes off spaces only.
+    return node.arg.to_expr().re_replace(f"^{_BLANKS}|{_BLANKS}\\z", "").op()
+
+
+def _settle_cast(node: Any) -> Any:
+    kind = node.arg.dtype
+    if not (kind.is_floating() and node.to.is_string()):
+        return node
+    # Large and small numbers have another spelling in each engine, and a batch would have two names.
+    text = ops.Cast(node.arg, node.to).to_expr()
+    refusal = _raise_error(ibis.literal("a float is no name of a batch, equipment or tag that engines agree on: ") + text)
+    return text.contains("E").ifelse(refusal, text).op()
 
 
 def _in_words_of_spark(node: Any) -> Any:
@@ -78,6 +126,11 @@ def _in_words_of_spark(node: Any) -> Any:
             next_step="Use an operation of Ibis that both have, or say it in Spark's words in datasets/spark/spelling.py.",
         )
     return _WORDS[name](*arguments).op()
+
+
+@ibis.udf.scalar.builtin(name="raise_error", signature=((dt.string,), dt.string))
+def _raise_error(text):  # type: ignore[no-untyped-def]
+    """Fail with a text."""
 
 
 @ibis.udf.scalar.builtin(name="unix_micros", signature=((_AWARE,), dt.int64))
@@ -99,6 +152,12 @@ def _as_moment(time: ir.Value) -> ir.Value:
     return time if time.type().timezone is not None else time.cast(_AWARE)
 
 
+_SETTLED: Mapping[Any, Callable[[Any], Any]] = {
+    ops.IsInf: _settle_infinity,
+    ops.Strip: _settle_strip,
+    ops.Cast: _settle_cast,
+    (ops.RegexSearch, ops.RegexReplace, ops.RegexExtract): _settle_pattern,
+}
 # The session of Spark is in UTC, where a moment and its time without a zone are the same.
 _WORDS: Mapping[str, Callable[..., Any]] = {
     "epoch_us": lambda time: _unix_micros(_as_moment(time)),

@@ -1,0 +1,123 @@
+"""The same nodes on Spark: every table as DuckDB has it, increments and readers included."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import hostile_files
+import pytest
+import reference
+from lake_under_test import DIM, FACT, LAYERS, MARTS, OVERVIEW, SERIES, Lake, NewLake
+from raw_files import NOON, RawFolder, of
+from reference import Reading
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="misses pyspark: the extra spark"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="misses Java 17"),
+]
+TABLES = (DIM, FACT, SERIES)
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[None]:
+    yield
+    from bioreactor_lake.datasets.spark.session import stop
+
+    stop()
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory, new_lake: NewLake, session: None) -> tuple[RawFolder, Lake]:
+    folder = hostile_files.fill(tmp_path_factory.mktemp("it's raw [1]*"))
+    lake = new_lake(folder.root, marts=True, **hostile_files.BERLIN)
+    lake.env = "spark"
+    return folder, lake.run(*LAYERS, MARTS)
+
+
+@pytest.mark.parametrize("table", [*TABLES, OVERVIEW])
+def test_every_number_of_hostile_files(hostile: tuple[RawFolder, Lake], table: str) -> None:
+    folder, lake = hostile
+    expected = reference.tables(folder.readings)[table]
+    reference.assert_table(lake.rows(table), expected, reference.KEYS[table])
+
+
+def test_work_follows_change(tmp_path: Path, new_lake: NewLake, session: None) -> None:
+    folder = RawFolder(tmp_path / "raw")
+
+    def readings(batch: str, value: float) -> list[Reading]:
+        times = [NOON + timedelta(seconds=40 * step) for step in range(50)]
+        return [
+            Reading(batch, "E", "t", ts, value + step, source_file=f"{batch[1:]}.parquet")
+            for step, ts in enumerate(times)
+        ]
+
+    for number in range(7):
+        folder.add(f"{number}.parquet", of(readings(f"B{number}", number)), readings(f"B{number}", number))
+    lake = new_lake(folder.root)
+    lake.env = "spark"
+    lake.run()
+    before = _files_of(lake)
+    assert len({write for _, write, _ in before}) == len(TABLES)
+
+    lake.run()
+    assert _files_of(lake) == before
+
+    # One is changed, one goes, one comes: each table has one write more, and the rest of its rows stay where they are.
+    folder.add("0.parquet", of(readings("B0", 100)), [])
+    (folder.root / "1.parquet").unlink()
+    folder.add("7.parquet", of(readings("B7", 7)), [])
+    lake.run()
+    assert before < _files_of(lake)
+    assert len({write for _, write, _ in _files_of(lake)}) == 2 * len(TABLES)
+    now = [*readings("B0", 100), *(one for number in range(2, 8) for one in readings(f"B{number}", number))]
+    for table, expected in reference.tables(now).items():
+        if table in TABLES:
+            reference.assert_table(lake.rows(table), expected, reference.KEYS[table])
+
+    # DuckDB takes over and gives back.
+    lake.env = None
+    assert _kinds(lake.run()) == {"BASE TABLE"}
+    lake.env = "spark"
+    assert _kinds(lake.run()) == {"VIEW"}
+
+    # Files that went are written again, as after a restored backup.
+    shutil.rmtree(lake.warehouse.with_name("spark"))
+    lake.run()
+    for table, expected in reference.tables(now).items():
+        if table in TABLES:
+            reference.assert_table(lake.rows(table), expected, reference.KEYS[table])
+
+
+def test_many_small_writes_are_put_together(tmp_path: Path, new_lake: NewLake, session: None) -> None:
+    from bioreactor_lake.datasets.spark.files import MANY_WRITES
+
+    folder, all_readings = RawFolder(tmp_path / "raw"), []
+    lake = new_lake(folder.root)
+    lake.env = "spark"
+    for number in range(MANY_WRITES + 1):
+        found = [Reading(f"B{number}", "E", "t", NOON, float(number))]
+        all_readings += found
+        folder.add(f"{number}.parquet", of(found), found)
+        lake.run()
+    writes = {(name, write) for name, write, _ in _files_of(lake)}
+    assert len(writes) <= len(TABLES) * 4
+    for table, expected in reference.tables(folder.readings).items():
+        if table in TABLES:
+            reference.assert_table(lake.rows(table), expected, reference.KEYS[table])
+
+
+def _files_of(lake: Lake) -> set[tuple[str, str, str]]:
+    return {tuple(row.values()) for row in lake.query("FROM lake_state.spark_files")}
+
+
+def _kinds(lake: Lake) -> set[str]:
+    names = ", ".join(f"'{table.rpartition('.')[2]}'" for table in TABLES)
+    return {
+        row["table_type"]
+        for row in lake.query(f"SELECT table_type FROM information_schema.tables WHERE table_name IN ({names})")
+    }
