@@ -57,7 +57,7 @@ def test_work_follows_change(tmp_path: Path, new_lake: NewLake, session: None) -
         ]
 
     for number in range(7):
-        folder.add(f"{number}.parquet", of(readings(f"B{number}", number)), readings(f"B{number}", number))
+        folder.add(f"{number}.parquet", of(readings(f"B{number}", float(number))), readings(f"B{number}", float(number)))
     lake = new_lake(folder.root)
     lake.env = "spark"
     lake.run()
@@ -68,13 +68,13 @@ def test_work_follows_change(tmp_path: Path, new_lake: NewLake, session: None) -
     assert _files_of(lake) == before
 
     # One is changed, one goes, one comes: each table has one write more, and the rest of its rows stay where they are.
-    folder.add("0.parquet", of(readings("B0", 100)), [])
+    folder.add("0.parquet", of(readings("B0", 100.0)), [])
     (folder.root / "1.parquet").unlink()
-    folder.add("7.parquet", of(readings("B7", 7)), [])
+    folder.add("7.parquet", of(readings("B7", 7.0)), [])
     lake.run()
     assert before < _files_of(lake)
     assert len({write for _, write, _ in _files_of(lake)}) == 2 * len(TABLES)
-    now = [*readings("B0", 100), *(one for number in range(2, 8) for one in readings(f"B{number}", number))]
+    now = [*readings("B0", 100.0), *(one for number in range(2, 8) for one in readings(f"B{number}", float(number)))]
     for table, expected in reference.tables(now).items():
         if table in TABLES:
             reference.assert_table(lake.rows(table), expected, reference.KEYS[table])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ import ibis.expr.types as ir
 from ibis.expr.schema import Schema
 
 from bioreactor_lake.datasets import holdings
-from bioreactor_lake.datasets.parquet_rows import PARTITION
+from bioreactor_lake.datasets.parquet_rows import PARTITION, list_paths
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW
 from bioreactor_lake.datasets.spark.spelling import quote, spell_type, view_of
 from bioreactor_lake.errors import LakeError
@@ -134,18 +135,35 @@ class Relations:
             columns = ", ".join(f"CAST(NULL AS {spell_type(kind)}) AS {quote(column)}" for column, kind in schema.items())
             self._spark.sql(f"SELECT {columns} WHERE false").createOrReplaceTempView(view_of(name))
             return
+        groups = [self._read_alike(alike, schema) for alike in self._files_alike(paths)]
+        reduce(lambda one, other: one.union(other), groups).createOrReplaceTempView(view_of(name))
+
+    def _files_alike(self, paths: Sequence[str]) -> list[list[str]]:
+        """Files of one schema, apart where their columns are stored otherwise.
+
+        DuckDB sees one type where a moment is in micro- or nanoseconds, or in the twelve bytes of old; Spark reads all
+        files of a list as it reads the first.
+        """
+        listed = list_paths(self._root, paths)
+        rows = self._backend.raw_sql(
+            f"SELECT list(file_name ORDER BY file_name) FROM (SELECT file_name, list((name, type, logical_type, "
+            f"converted_type) ORDER BY name) AS stored FROM parquet_schema({listed}) GROUP BY file_name) GROUP BY stored"
+        ).fetchall()
+        return [locations for (locations,) in rows]
+
+    def _read_alike(self, locations: Sequence[str], schema: Schema) -> Any:
         # A path is no pattern to Spark either, where its special characters have a backslash before them.
-        locations = [re.sub(r"([\\*?\[\]{}])", r"\\\1", f"{self._root}/{path}") for path in paths]
-        rows = self._spark.read.parquet(*locations)
+        escaped = [re.sub(r"([\\*?\[\]{}])", r"\\\1", location) for location in locations]
+        rows = self._spark.read.parquet(*escaped)
         kinds = {field.name: field.dataType.typeName() for field in rows.schema.fields}
         columns = [f"{_spell_column(column, kind, kinds, self._path)} AS {quote(column)}" for column, kind in schema.items()]
-        rows.selectExpr(*columns).createOrReplaceTempView(view_of(name))
+        return rows.selectExpr(*columns)
 
     @property
     def _path(self) -> str:
         """Spark's SQL for the path of a row's file under the raw folder; Spark has it as a URL."""
-        start = len(f"file://{self._root}/") + 1
-        return f"substr(url_decode(replace(_metadata.file_path, '+', '%2B')), {start})"
+        plain = "regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/+', '/')"
+        return f"substr({plain}, {len(self._root) + 2})"
 
     def _query_of_batches(self) -> str:
         ids = ", ".join(map(literal, self._batches or ()))
@@ -171,4 +189,4 @@ def _spell_column(name: str, kind: dt.DataType, found: dict[str, str], path: str
         # Nanoseconds, of which DuckDB keeps microseconds.
         whole = f"timestamp_micros(({quote(name)} - pmod({quote(name)}, 1000)) DIV 1000)"
         return f"CAST({whole} AS {spell_type(kind)})"
-    return quote(name)
+    return f"CAST({quote(name)} AS {spell_type(kind)})" if isinstance(kind, dt.Timestamp) else quote(name)

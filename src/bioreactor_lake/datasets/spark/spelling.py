@@ -148,6 +148,11 @@ def _to_utc_timestamp(naive, zone):  # type: ignore[no-untyped-def]
     """The moment at which a zone's clocks show a time."""
 
 
+@ibis.udf.scalar.builtin(name="from_utc_timestamp", signature=((_AWARE, dt.string), _AWARE))
+def _from_utc_timestamp(moment, zone):  # type: ignore[no-untyped-def]
+    """What a zone's clocks show at a moment."""
+
+
 def _as_moment(time: ir.Value) -> ir.Value:
     return time if time.type().timezone is not None else time.cast(_AWARE)
 
@@ -158,9 +163,19 @@ _SETTLED: Mapping[Any, Callable[[Any], Any]] = {
     ops.Cast: _settle_cast,
     (ops.RegexSearch, ops.RegexReplace, ops.RegexExtract): _settle_pattern,
 }
+
+
+def _at_zone(zone: ir.Value, naive: ir.Value) -> ir.Value:
+    """The moment at which a zone's clocks show a time: of the hour that comes twice the second one, as DuckDB has it."""
+    day = ibis.interval(days=1)
+    first = _to_utc_timestamp(naive, zone)
+    second = _to_utc_timestamp(naive + day, zone) - day
+    return (_from_utc_timestamp(second, zone) == _as_moment(naive)).ifelse(second, first)
+
+
 # The session of Spark is in UTC, where a moment and its time without a zone are the same.
 _WORDS: Mapping[str, Callable[..., Any]] = {
     "epoch_us": lambda time: _unix_micros(_as_moment(time)),
     "make_timestamp": lambda microseconds: _timestamp_micros(microseconds).cast(_NAIVE),
-    "timezone": lambda zone, naive: _to_utc_timestamp(naive, zone),
+    "timezone": lambda zone, naive: _at_zone(zone, naive),
 }
