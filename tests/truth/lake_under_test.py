@@ -40,6 +40,7 @@ class Lake:
     postgres_url: str = "postgresql://nobody@127.0.0.1:1/not-asked-for"
     reading: Mapping[str, Any] = field(default_factory=dict)
     env: str | None = None
+    spark_master: str = "local[2]"
 
     def run(self, *pipelines: str) -> Lake:
         """Run pipelines in this process, by default all layers of the warehouse."""
@@ -49,7 +50,8 @@ class Lake:
             "BIOREACTOR_LAKE_POSTGRES_URL": self.postgres_url,
             "DO_NOT_TRACK": "1",
             "OPENLINEAGE_DISABLED": "true",
-            "BIOREACTOR_LAKE_SPARK_MASTER": "local[2]",
+            "BIOREACTOR_LAKE_SPARK_MASTER": self.spark_master,
+            "SPARK_LOCAL_IP": "127.0.0.1",
             "BIOREACTOR_LAKE_SPARK_TABLES": str(self.warehouse.with_name("spark")),
         }
         bootstrap_project(PROJECT)

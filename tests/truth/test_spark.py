@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,9 +13,12 @@ from pathlib import Path
 import hostile_files
 import pytest
 import reference
-from lake_under_test import DIM, FACT, LAYERS, MARTS, OVERVIEW, SERIES, Lake, NewLake
+from lake_under_test import DIM, FACT, LAYERS, MARTS, OVERVIEW, PROJECT, SERIES, Lake, NewLake
 from raw_files import NOON, RawFolder, of
 from reference import Reading
+
+from bioreactor_lake.datasets.spark import files
+from bioreactor_lake.datasets.spark.session import stop
 
 pytestmark = [
     pytest.mark.slow,
@@ -21,13 +26,12 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("java") is None, reason="misses Java 17"),
 ]
 TABLES = (DIM, FACT, SERIES)
+SAMPLE = PROJECT / "data" / "01_raw" / "bioreactor"
 
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[None]:
     yield
-    from bioreactor_lake.datasets.spark.session import stop
-
     stop()
 
 
@@ -93,22 +97,58 @@ def test_work_follows_change(tmp_path: Path, new_lake: NewLake, session: None) -
             reference.assert_table(lake.rows(table), expected, reference.KEYS[table])
 
 
-def test_many_small_writes_are_put_together(tmp_path: Path, new_lake: NewLake, session: None) -> None:
-    from bioreactor_lake.datasets.spark.files import MANY_WRITES
-
+def test_many_small_writes_are_put_together(
+    tmp_path: Path, new_lake: NewLake, session: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MANY_WRITES", 3)
     folder, all_readings = RawFolder(tmp_path / "raw"), []
     lake = new_lake(folder.root)
     lake.env = "spark"
-    for number in range(MANY_WRITES + 1):
+    for number in range(4):
         found = [Reading(f"B{number}", "E", "t", NOON, float(number))]
         all_readings += found
         folder.add(f"{number}.parquet", of(found), found)
         lake.run()
     writes = {(name, write) for name, write, _ in _files_of(lake)}
-    assert len(writes) <= len(TABLES) * 4
+    # The first, and one that the others were put together in.
+    assert len(writes) == len(TABLES) * 2
     for table, expected in reference.tables(folder.readings).items():
         if table in TABLES:
             reference.assert_table(lake.rows(table), expected, reference.KEYS[table])
+
+
+def test_a_worker_that_dies_costs_nothing(tmp_path: Path, new_lake: NewLake, session: None) -> None:
+    from spark_cluster import Cluster
+
+    expected = new_lake(SAMPLE).run()
+    cluster = Cluster(tmp_path).start(workers=2)
+    try:
+        lake = new_lake(SAMPLE)
+        lake.env, lake.spark_master = "spark", cluster.url
+
+        def kill_in_the_middle() -> None:
+            while not list(lake.warehouse.with_name("spark").glob("*/*/_temporary")):
+                time.sleep(0.01)
+            cluster.kill_worker()
+
+        killer = threading.Thread(target=kill_in_the_middle)
+        killer.start()
+        lake.run()
+        killer.join()
+        assert len(cluster.workers) == 1
+        for table in TABLES:
+            rows = {tuple(row[name] for name in reference.KEYS[table]): row for row in expected.rows(table)}
+            reference.assert_table(lake.rows(table), rows, reference.KEYS[table])
+    finally:
+        stop()
+        cluster.stop()
+
+
+def test_a_lake_says_where_spark_cannot_be_reached(tmp_path: Path, new_lake: NewLake, session: None) -> None:
+    lake = new_lake(SAMPLE)
+    lake.env, lake.spark_master = "spark", "mesos://nobody"
+    with pytest.raises(Exception, match=r"Spark at mesos://nobody cannot be begun(.|\n)*conf/spark/globals.yml"):
+        lake.run()
 
 
 def _files_of(lake: Lake) -> set[tuple[str, str, str]]:

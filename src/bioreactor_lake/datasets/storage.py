@@ -74,6 +74,9 @@ def find_storage(dataset: Any) -> Storage | None:
         return Storage(folder or place, f"Parquet, {files:,} files", size, codecs, rows, run_id, written_at)
     if isinstance(dataset, ViewDataset):
         return Storage(place, "DuckDB view", rows=count_rows(dataset), run_id=run_id, written_at=written_at)
+    if isinstance(dataset, MaterialisedDataset) and (kept := dataset.find_files()) is not None:
+        folder, files, size = kept
+        return Storage(folder, f"Parquet, {files:,} files", size, None, count_rows(dataset), run_id, written_at)
     size, codecs = _blocks(backend, name)
     return Storage(place, "DuckDB table", size, codecs, count_rows(dataset), run_id, written_at)
 

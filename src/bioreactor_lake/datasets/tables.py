@@ -109,6 +109,10 @@ class MaterialisedDataset(WarehouseDataset):
         reads = find_reads(backend, data, read)
         return WriteReport(self.qualified_name, rows, 0, batches=batches, reason=reason or "", reads=reads)
 
+    def find_files(self) -> tuple[str, int, int] | None:
+        """The folder, number and bytes of the table's own files; None where its rows are in the DuckDB file."""
+        return None
+
     def plan(self, data: ir.Table, assume: Mapping[str, str]) -> tuple[holdings.Changes, str | None]:
         """What a save would write: the batches that differ, and why all would be written if so.
 
@@ -127,6 +131,9 @@ class MaterialisedDataset(WarehouseDataset):
         columns, named = self._columns_of(self._table_name), _run().batches
         if not columns and not named:
             return NOT_BUILT
+        found = relation_catalog.find(backend, self._database, self._table_name)
+        if found is not None and found.kind != self._kind:
+            return "its rows were kept elsewhere"
         if _run().full_refresh:
             return "a full refresh was asked for"
         if columns and columns != [(name, spell_type(kind)) for name, kind in data.schema().items()]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import ibis
 
+from bioreactor_lake.datasets import relation_catalog
 from bioreactor_lake.datasets.expressions import spell_type
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.sql import escape_glob, literal, quote
@@ -28,8 +29,11 @@ MANY_WRITES = 16
 def ensure(backend: Any) -> None:
     """Create the tables of the state if they are not there."""
     backend.raw_sql("CREATE SCHEMA IF NOT EXISTS lake_state")
+    if relation_catalog.find(backend, *_FILES.split(".")) is not None:
+        return
     backend.raw_sql(f"CREATE TABLE IF NOT EXISTS {_FILES} (name VARCHAR, write_id VARCHAR, location VARCHAR)")
     backend.raw_sql(f"CREATE TABLE IF NOT EXISTS {_TAKEN_OUT} (name VARCHAR, write_id VARCHAR, batch_id VARCHAR)")
+    relation_catalog.forget()
 
 
 def list_written(folder: Path) -> list[str]:
@@ -136,6 +140,8 @@ def delete_unused(backend: Any, name: str, folder: Path) -> None:
 
 
 def _writes(backend: Any, name: str) -> dict[str, list[str]]:
+    if relation_catalog.find(backend, *_FILES.split(".")) is None:
+        return {}
     rows = backend.raw_sql(
         f"SELECT write_id, list(location ORDER BY location) FROM {_FILES} WHERE name = {literal(name)} GROUP BY 1 ORDER BY 1"
     ).fetchall()

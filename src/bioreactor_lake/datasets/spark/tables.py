@@ -17,7 +17,7 @@ from bioreactor_lake.datasets.spark.spelling import spell_for_spark
 from bioreactor_lake.datasets.tables import MaterialisedDataset
 from bioreactor_lake.lake.compiled import FEW_BATCHES
 from bioreactor_lake.lake.narrowing import narrow
-from bioreactor_lake.lake.runs import new_run_id
+from bioreactor_lake.lake.runs import WriteReport, new_run_id
 from bioreactor_lake.sql import literal
 
 _TOUCHED = "temp.main.touched_batches"
@@ -45,7 +45,16 @@ class SparkTableDataset(MaterialisedDataset):
         """The folder of its files, one folder in it for each write."""
         return Path(self._spark["path"]) / self.qualified_name
 
-    def _write(self, backend: Any, data: ir.Table) -> Any:
+    @property
+    def kind(self) -> str:
+        """A table: the view over its files is how DuckDB reads it."""
+        return "table"
+
+    def find_files(self) -> tuple[str, int, int] | None:
+        """The folder, number and bytes of the table's files."""
+        return (str(self.folder), *files.size_of(self.connection, self.qualified_name))
+
+    def _write(self, backend: Any, data: ir.Table) -> WriteReport:
         files.ensure(backend)
         report = super()._write(backend, data)
         files.delete_unused(backend, self.qualified_name, self.folder)
