@@ -23,12 +23,17 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# Half a gigabyte that only kedro run --env spark needs, and its tests.
+$(VENV)/.installed-spark: $(VENV)/.installed requirements-spark.lock
+	$(BIN)/pip install --quiet --require-hashes -r requirements-spark.lock
+	@touch $@
+
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-all: test test-slow
 
-test-slow: $(VENV)/.installed-dev
+test-slow: $(VENV)/.installed-dev $(VENV)/.installed-spark
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "slow and not nightly"
 
 # Many kills, many files, other people's installers: what would take the check of a change beyond its time.
@@ -58,6 +63,8 @@ lock:
 		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
 	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock
+	echo 'pyspark>=4.1.4,<4.2' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-emit-index-url --no-header - -o requirements-spark.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header deploy/superset/requirements.in -o requirements-superset.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \

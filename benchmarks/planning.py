@@ -66,7 +66,7 @@ def main() -> None:
                 expect(backend)
                 changes = holdings.changes(backend, holdings.held_rows(_TABLE))
                 seconds.append(time.perf_counter() - began)
-                assert changes.stale == ("B-7",) and changes.total == batches
+                assert (changes.stale, changes.total) == (("B-7",), batches)
             backend.disconnect()
             size, peak = location.stat().st_size / 1e6, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
             print(f"{batches:>10,} {batches * options.files:>11,} {min(seconds):>16.2f} {size:>13,.0f} {peak:>8,.0f}")

@@ -17,7 +17,7 @@ README = (PROJECT / "README.md").read_text()
 ELSEWHERE = (
     "make ", "kedro viz run", "jupyter lab", "kedro lake postgres", "kedro lake restore", "kedro lake watch",
     "python3 -m venv", "kedro lake superset", "BIOREACTOR_LAKE_SUPERSET_PASSWORD",
-    "kedro lake airbyte", "kedro lake sync",
+    "kedro lake airbyte", "kedro lake sync", "BIOREACTOR_LAKE_SPARK_MASTER",
 )  # fmt: skip
 
 

@@ -58,9 +58,7 @@ class Lake:
         with mock.patch.dict(os.environ, environment):
             # What hostile files say is compared as it is; what of it may be published is for other tests.
             parameters = {"checkpoints": False, **({"reading": dict(self.reading)} if self.reading else {})}
-            with KedroSession.create(
-                PROJECT, env=self.env, save_on_close=False, runtime_params=parameters
-            ) as session:
+            with KedroSession.create(PROJECT, env=self.env, save_on_close=False, runtime_params=parameters) as session:
                 session.run(pipeline_names=list(pipelines or LAYERS), runner=SequentialRunner())
         return self
 

@@ -61,7 +61,9 @@ def test_work_follows_change(tmp_path: Path, new_lake: NewLake, session: None) -
         ]
 
     for number in range(7):
-        folder.add(f"{number}.parquet", of(readings(f"B{number}", float(number))), readings(f"B{number}", float(number)))
+        folder.add(
+            f"{number}.parquet", of(readings(f"B{number}", float(number))), readings(f"B{number}", float(number))
+        )
     lake = new_lake(folder.root)
     lake.env = "spark"
     lake.run()

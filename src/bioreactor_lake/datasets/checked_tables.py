@@ -22,8 +22,8 @@ from bioreactor_lake.quality.suite import WAREHOUSE
 def tables_with_suites(catalog: DataCatalog) -> list[str]:
     """The names of the tables that can have a suite: those that have batches. None of them is made for it."""
     of_marts = catalog.filter(by_type=[MartDataset, PlottedMartDataset])
-    names = [name for name in catalog.keys() if name not in of_marts and _is_of_warehouse(str(catalog.get_type(name)))]
-    return [name for name in catalog.keys() if name in {*of_marts, *names}]
+    names = [name for name in catalog if name not in of_marts and _is_of_warehouse(str(catalog.get_type(name)))]
+    return [name for name in catalog if name in {*of_marts, *names}]
 
 
 def _is_of_warehouse(kind: str) -> bool:

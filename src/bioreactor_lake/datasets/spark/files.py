@@ -1,7 +1,7 @@
 """Which files make up a table that Spark writes, as the warehouse keeps it.
 
-A write adds files and takes batches out of earlier ones: no file is ever changed, and a transaction of the warehouse says
-what counts. Until it commits, readers have the files of before; files that no table has are deleted a day later, since
+A write adds files and takes batches out of earlier ones: no file is ever changed, and a transaction of the warehouse
+says what counts. Until it commits, readers have the files of before; files that no table has are deleted a day later, since
 copies of the warehouse may still be read.
 """
 
@@ -40,16 +40,16 @@ def list_written(folder: Path) -> list[str]:
     """The files of a write that has ended.
 
     Raises:
-        LakeError: Spark did not say that it has.
+        LakeError: There are none.
     """
-    if not (folder / "_SUCCESS").exists():
+    if not (found := sorted(map(str, folder.glob("*.parquet")))):
         raise LakeError(
-            f"Spark has not finished the files in {folder}, or they cannot be seen from here.",
+            f"Spark has written a table, and there is no file of it in {folder}.",
             kept="The table is as it was.",
             next_step="Give Spark's workers and this process one folder under one path: spark.path in "
             "conf/spark/globals.yml.",
         )
-    return sorted(map(str, folder.glob("*.parquet")))
+    return found
 
 
 def forget(backend: Any, name: str) -> None:
@@ -64,8 +64,6 @@ def add(backend: Any, name: str, write_id: str, locations: Sequence[str]) -> int
     Returns:
         Their rows.
     """
-    if not locations:
-        return 0
     rows = ", ".join(f"({literal(name)}, {literal(write_id)}, {literal(location)})" for location in locations)
     backend.raw_sql(f"INSERT INTO {_FILES} VALUES {rows}")
     (count,) = backend.raw_sql(f"SELECT count(*) FROM {_read(locations)}").fetchone()
@@ -101,14 +99,19 @@ def let_go(backend: Any, name: str, writes: Sequence[str]) -> None:
 
 def query(backend: Any, name: str, schema: ibis.Schema, writes: Sequence[str] | None = None) -> str:
     """SQL for the rows of a table, or of some of its writes."""
-    columns = ", ".join(f"CAST({quote(column)} AS {spell_type(kind)}) AS {quote(column)}" for column, kind in schema.items())
+    columns = ", ".join(
+        f"CAST({quote(column)} AS {spell_type(kind)}) AS {quote(column)}" for column, kind in schema.items()
+    )
     found = {write: paths for write, paths in _writes(backend, name).items() if writes is None or write in writes}
     if not found:
         empty = ", ".join(f"CAST(NULL AS {spell_type(kind)}) AS {quote(column)}" for column, kind in schema.items())
         return f"SELECT {empty} WHERE false"
-    reduced = {write for (write,) in backend.raw_sql(
-        f"SELECT DISTINCT write_id FROM {_TAKEN_OUT} WHERE name = {literal(name)}"
-    ).fetchall()}
+    reduced = {
+        write
+        for (write,) in backend.raw_sql(
+            f"SELECT DISTINCT write_id FROM {_TAKEN_OUT} WHERE name = {literal(name)}"
+        ).fetchall()
+    }
     plain = [path for write, paths in found.items() if write not in reduced for path in paths]
     branches = [f"SELECT {columns} FROM {_read(plain)}"] if plain else []
     branches += [
@@ -127,7 +130,9 @@ def find_missing(backend: Any, name: str) -> list[str]:
 
 def size_of(backend: Any, name: str) -> tuple[int, int]:
     """Files of a table, and their bytes."""
-    sizes = [Path(path).stat().st_size for paths in _writes(backend, name).values() for path in paths if Path(path).exists()]
+    sizes = [
+        Path(path).stat().st_size for paths in _writes(backend, name).values() for path in paths if Path(path).exists()
+    ]
     return len(sizes), sum(sizes)
 
 
@@ -143,7 +148,8 @@ def _writes(backend: Any, name: str) -> dict[str, list[str]]:
     if relation_catalog.find(backend, *_FILES.split(".")) is None:
         return {}
     rows = backend.raw_sql(
-        f"SELECT write_id, list(location ORDER BY location) FROM {_FILES} WHERE name = {literal(name)} GROUP BY 1 ORDER BY 1"
+        f"SELECT write_id, list(location ORDER BY location) FROM {_FILES} WHERE name = {literal(name)} "
+        "GROUP BY 1 ORDER BY 1"
     ).fetchall()
     return dict(rows)
 

@@ -18,13 +18,15 @@ from ibis.expr.schema import Schema
 from bioreactor_lake.datasets import holdings
 from bioreactor_lake.datasets.parquet_rows import PARTITION, list_paths
 from bioreactor_lake.datasets.parquet_views import PARQUET_VIEW
-from bioreactor_lake.datasets.spark.spelling import quote, spell_type, view_of
+from bioreactor_lake.datasets.spark.spelling import quote, spell_text, spell_type, view_of
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.logic import leaves, name_leaf
 from bioreactor_lake.sql import literal
 
 _VIEWS = "lake_state.spark_views"
 _RAW = f"raw.{PARQUET_VIEW}"
+# Spark has the path of a row's file as a URL.
+_PATH = "substr(regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/+', '/'), {start})"
 NAMED_BATCHES = ops.UnboundTable(
     name="named_batches", schema=Schema({"batch_id": dt.string}), namespace=ops.Namespace(database="spark")
 )
@@ -43,9 +45,7 @@ def ensure(backend: Any) -> None:
 def knows_view(backend: Any, name: str, logic: str) -> bool:
     """Whether Spark's SQL of a view is kept for its logic."""
     return bool(
-        backend.raw_sql(
-            f"SELECT 1 FROM {_VIEWS} WHERE name = {literal(name)} AND logic = {literal(logic)}"
-        ).fetchone()
+        backend.raw_sql(f"SELECT 1 FROM {_VIEWS} WHERE name = {literal(name)} AND logic = {literal(logic)}").fetchone()
     )
 
 
@@ -53,14 +53,14 @@ def remember_view(backend: Any, name: str, logic: str, query: str, data: ir.Tabl
     """Keep Spark's SQL of a view, with what it reads; part of the transaction that writes the view."""
     reads = ", ".join(
         f"{{'name': {literal(name_leaf(leaf))}, 'columns': ["
-        + ", ".join(f"{{'name': {literal(column)}, 'kind': {literal(str(kind))}}}" for column, kind in leaf.schema.items())
+        + ", ".join(
+            f"{{'name': {literal(column)}, 'kind': {literal(str(kind))}}}" for column, kind in leaf.schema.items()
+        )
         + "]}"
         for leaf in leaves(data)
     )
     backend.raw_sql(f"DELETE FROM {_VIEWS} WHERE name = {literal(name)}")
-    backend.raw_sql(
-        f"INSERT INTO {_VIEWS} VALUES ({literal(name)}, {literal(logic)}, {literal(query)}, [{reads}])"
-    )
+    backend.raw_sql(f"INSERT INTO {_VIEWS} VALUES ({literal(name)}, {literal(logic)}, {literal(query)}, [{reads}])")
 
 
 class Relations:
@@ -128,11 +128,17 @@ class Relations:
         among = ""
         if self._batches is not None:
             among = f" AND list_has_any(batch_ids, (SELECT list(batch_id) FROM ({self._query_of_batches()})))"
-        paths = [path for (path,) in self._backend.raw_sql(
-            f"SELECT path FROM raw.files WHERE status = 'accepted' AND schema_id = {literal(schema_id)}{among} ORDER BY path"
-        ).fetchall()]
+        paths = [
+            path
+            for (path,) in self._backend.raw_sql(
+                f"SELECT path FROM raw.files WHERE status = 'accepted' AND schema_id = {literal(schema_id)}{among} "
+                "ORDER BY path"
+            ).fetchall()
+        ]
         if not paths:
-            columns = ", ".join(f"CAST(NULL AS {spell_type(kind)}) AS {quote(column)}" for column, kind in schema.items())
+            columns = ", ".join(
+                f"CAST(NULL AS {spell_type(kind)}) AS {quote(column)}" for column, kind in schema.items()
+            )
             self._spark.sql(f"SELECT {columns} WHERE false").createOrReplaceTempView(view_of(name))
             return
         groups = [self._read_alike(alike, schema) for alike in self._files_alike(paths)]
@@ -146,24 +152,30 @@ class Relations:
         """
         listed = list_paths(self._root, paths)
         rows = self._backend.raw_sql(
-            f"SELECT list(file_name ORDER BY file_name) FROM (SELECT file_name, list((name, type, logical_type, "
-            f"converted_type) ORDER BY name) AS stored FROM parquet_schema({listed}) GROUP BY file_name) GROUP BY stored"
+            "SELECT list(file_name ORDER BY file_name) FROM (SELECT file_name, list((name, type, logical_type, "
+            f"converted_type) ORDER BY name) AS stored FROM parquet_schema({listed}) GROUP BY file_name) "
+            "GROUP BY stored"
         ).fetchall()
         return [locations for (locations,) in rows]
 
     def _read_alike(self, locations: Sequence[str], schema: Schema) -> Any:
-        # A path is no pattern to Spark either, where its special characters have a backslash before them.
-        escaped = [re.sub(r"([\\*?\[\]{}])", r"\\\1", location) for location in locations]
-        rows = self._spark.read.parquet(*escaped)
-        kinds = {field.name: field.dataType.typeName() for field in rows.schema.fields}
-        columns = [f"{_spell_column(column, kind, kinds, self._path)} AS {quote(column)}" for column, kind in schema.items()]
-        return rows.selectExpr(*columns)
+        from pyspark.errors import PySparkException
 
-    @property
-    def _path(self) -> str:
-        """Spark's SQL for the path of a row's file under the raw folder; Spark has it as a URL."""
-        plain = "regexp_replace(url_decode(replace(_metadata.file_path, '+', '%2B')), '^file:/+', '/')"
-        return f"substr({plain}, {len(self._root) + 2})"
+        rows = self._spark.read.parquet(*map(_escape, locations))
+        try:
+            canonical = rows.selectExpr(*_spell_columns(rows, schema, _PATH.format(start=len(self._root) + 2)))
+            # A server is asked now, and not when the rows are.
+            _ = canonical.schema
+            return canonical
+        except PySparkException as error:
+            if "_metadata" not in str(error):
+                raise
+        # Servers that are no Spark, as Sail, do not say which file a row is from: they are told, file by file.
+        alone = []
+        for location in locations:
+            rows, path = self._spark.read.parquet(_escape(location)), location.removeprefix(f"{self._root}/")
+            alone.append(rows.selectExpr(*_spell_columns(rows, schema, spell_text(path))))
+        return reduce(lambda one, other: one.union(other), alone)
 
     def _query_of_batches(self) -> str:
         ids = ", ".join(map(literal, self._batches or ()))
@@ -177,15 +189,23 @@ class Relations:
         self._spark.read.parquet(str(location)).createOrReplaceTempView(view_of(name))
 
 
-def _spell_column(name: str, kind: dt.DataType, found: dict[str, str], path: str) -> str:
+def _escape(location: str) -> str:
+    """A path that Spark takes for no pattern: its special characters have a backslash before them."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", location)
+
+
+def _spell_columns(rows: Any, schema: Schema, path: str) -> list[str]:
+    stored = {field.name: field.dataType.typeName() for field in rows.schema.fields}
+    return [f"{_spell_column(name, kind, stored, path)} AS {quote(name)}" for name, kind in schema.items()]
+
+
+def _spell_column(name: str, kind: dt.DataType, stored: dict[str, str], path: str) -> str:
     if name == "source_file":
         return path
     if name.startswith(PARTITION):
-        key = re.escape(name.removeprefix(PARTITION)).replace("\\", "\\\\").replace("'", "\\'")
-        return (
-            f"nullif(url_decode(regexp_extract({path}, '(?:^|/){key}=([^/]*)/', 1)), '__HIVE_DEFAULT_PARTITION__')"
-        )
-    if isinstance(kind, dt.Timestamp) and found[name] == "long":
+        pattern = spell_text(f"(?:^|/){re.escape(name.removeprefix(PARTITION))}=([^/]*)/")
+        return f"nullif(url_decode(regexp_extract({path}, {pattern}, 1)), '__HIVE_DEFAULT_PARTITION__')"
+    if isinstance(kind, dt.Timestamp) and stored[name] == "long":
         # Nanoseconds, of which DuckDB keeps microseconds.
         whole = f"timestamp_micros(({quote(name)} - pmod({quote(name)}, 1000)) DIV 1000)"
         return f"CAST({whole} AS {spell_type(kind)})"

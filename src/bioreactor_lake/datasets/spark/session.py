@@ -76,7 +76,8 @@ def require_spark() -> None:
         raise LakeError(
             f"Spark is not installed here ({error}).",
             kept="Nothing was written.",
-            next_step="Install it with: pip install '.[spark]' (and Java 17 or later, where Spark runs in this process)",
+            next_step="Install it with: pip install '.[spark]' (and Java 17 or later, "
+            "where Spark runs in this process)",
         ) from error
 
 
@@ -102,6 +103,24 @@ def _begin(config: SparkConfig, where: str) -> Any:
         ) from error
     logger.info("Spark %s at %s", version, where)
     return session
+
+
+def write_counted(rows: Any, folder: str, config: SparkConfig) -> int | None:
+    """Write rows as Parquet.
+
+    Returns:
+        How many went into it, counted where they were computed; None where a server does the work, since not all count.
+    """
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as f
+
+    if config.get("remote"):
+        rows.write.parquet(folder)
+        return None
+    # In the last stage, where Spark counts no task twice that it had to do again.
+    counted = Observation()
+    rows.observe(counted, f.count(f.lit(1)).alias("rows")).write.parquet(folder)
+    return int(counted.get["rows"])
 
 
 @contextmanager

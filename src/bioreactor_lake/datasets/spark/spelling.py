@@ -66,6 +66,16 @@ def quote(name: str) -> str:
     return f"`{name.replace('`', '``')}`"
 
 
+def spell_text(text: str) -> str:
+    r"""A text in Spark's SQL, where a backslash says that the next character is meant as it is.
+
+    >>> spell_text(r"it's \d")
+    "'it\\'s \\\\d'"
+    """
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
 def _settle(node: Any, changed: dict[str, Any] | None) -> Any:
     node = node.__recreate__(changed) if changed else node
     if isinstance(node, ops.DatabaseTable | ops.UnboundTable):
@@ -79,12 +89,12 @@ def _settle(node: Any, changed: dict[str, Any] | None) -> Any:
 
 
 def spell_pattern(pattern: str) -> str:
-    """A regular expression of RE2 as Java reads it.
+    r"""A regular expression of RE2 as Java reads it.
 
-    To Java `\\v` is any line break, and `$` also comes before a last one.
+    To Java `\v` is any line break, and `$` also comes before a last one.
 
-    >>> spell_pattern(r"^[ \\v]+$")
-    '^[ \\\\x0B]+\\\\z'
+    >>> spell_pattern(r"^[ \v]+$")
+    '^[ \\x0B]+\\z'
     """
     return re.sub(
         r"\\.|\$|\[(?:\\.|[^\]])*\]",
@@ -123,13 +133,22 @@ def _settle_strip(node: Any) -> Any:
     return node.arg.to_expr().re_replace(f"^{_BLANKS}|{_BLANKS}\\z", "").op()
 
 
+def _settle_delta(node: Any) -> Any:
+    # Servers that are no Spark, as Sail, count no microseconds between two times.
+    if getattr(node.part, "value", None) not in ("us", "microsecond"):
+        return node
+    return (_unix_micros(_as_moment(node.left.to_expr())) - _unix_micros(_as_moment(node.right.to_expr()))).op()
+
+
 def _settle_cast(node: Any) -> Any:
     kind = node.arg.dtype
     if not (kind.is_floating() and node.to.is_string()):
         return node
     # Large and small numbers have another spelling in each engine, and a batch would have two names.
     text = ops.Cast(node.arg, node.to).to_expr()
-    refusal = _raise_error(ibis.literal("a float is no name of a batch, equipment or tag that engines agree on: ") + text)
+    refusal = _raise_error(
+        ibis.literal("a float is no name of a batch, equipment or tag that engines agree on: ") + text
+    )
     return text.contains("E").ifelse(refusal, text).op()
 
 
@@ -139,7 +158,8 @@ def _in_words_of_spark(node: Any) -> Any:
         raise LakeError(
             f"An expression calls the function {name} of DuckDB, which Spark does not have.",
             kept="Nothing was written.",
-            next_step="Use an operation of Ibis that both have, or say it in Spark's words in datasets/spark/spelling.py.",
+            next_step="Use an operation of Ibis that both have, or say it in Spark's words in "
+            "datasets/spark/spelling.py.",
         )
     return _WORDS[name](*arguments).op()
 
@@ -192,12 +212,13 @@ _SETTLED: Mapping[Any, Callable[[Any], Any]] = {
     ops.IsInf: _settle_infinity,
     ops.Strip: _settle_strip,
     ops.Cast: _settle_cast,
+    ops.TimestampDelta: _settle_delta,
     (ops.RegexSearch, ops.RegexReplace, ops.RegexExtract): _settle_pattern,
 }
 
 
 def _at_zone(zone: ir.Value, naive: ir.Value) -> ir.Value:
-    """The moment at which a zone's clocks show a time: of the hour that comes twice the second one, as DuckDB has it."""
+    """The moment at which a zone's clocks show a time; of the hour that comes twice the second one, as in DuckDB."""
     day = ibis.interval(days=1)
     first = _to_utc_timestamp(naive, zone)
     second = _to_utc_timestamp(naive + day, zone) - day

@@ -12,9 +12,10 @@ from bioreactor_lake.datasets import holdings, relation_catalog, warehouse
 from bioreactor_lake.datasets.expressions import list_batches
 from bioreactor_lake.datasets.spark import files
 from bioreactor_lake.datasets.spark import relations as spark_relations
-from bioreactor_lake.datasets.spark.session import SparkConfig, connect, spark_errors
+from bioreactor_lake.datasets.spark.session import SparkConfig, connect, spark_errors, write_counted
 from bioreactor_lake.datasets.spark.spelling import spell_for_spark
 from bioreactor_lake.datasets.tables import MaterialisedDataset
+from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.compiled import FEW_BATCHES
 from bioreactor_lake.lake.narrowing import narrow
 from bioreactor_lake.lake.runs import WriteReport, new_run_id
@@ -102,12 +103,20 @@ class SparkTableDataset(MaterialisedDataset):
         try:
             with spark_errors(f"Computing {self.qualified_name}", "The table is as it was."):
                 below.define(query)
-                rows = spark.sql(spell_for_spark(query))
                 # One file has all of a batch, sorted, so that what is read of a batch is one place of one file.
-                rows.repartition(self._order_by[0]).sortWithinPartitions(*self._order_by).write.parquet(str(folder))
+                rows = spark.sql(spell_for_spark(query)).repartition(self._order_by[0])
+                computed = write_counted(rows.sortWithinPartitions(*self._order_by), str(folder), self._spark)
         finally:
             below.close()
-        return files.add(backend, self.qualified_name, write_id, files.list_written(folder))
+        found = files.add(backend, self.qualified_name, write_id, files.list_written(folder))
+        if computed not in (None, found):
+            raise LakeError(
+                f"Spark computed {computed:,} rows of {self.qualified_name}, and {found:,} are in {folder}.",
+                kept="The table is as it was.",
+                next_step="Give Spark's workers and this process one folder under one path: spark.path in "
+                "conf/spark/globals.yml.",
+            )
+        return found
 
     def _put_together(self, backend: Any, data: ir.Table) -> None:
         """Write the rows of many small writes into one file."""
