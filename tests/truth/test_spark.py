@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import hostile_files
+import ibis
 import pytest
 import reference
 from lake_under_test import DIM, FACT, LAYERS, MARTS, OVERVIEW, PROJECT, SERIES, Lake, NewLake
@@ -19,6 +20,9 @@ from reference import Reading
 
 from bioreactor_lake.datasets.spark import files
 from bioreactor_lake.datasets.spark.session import stop
+from bioreactor_lake.datasets.spark.spelling import spell_for_spark
+from bioreactor_lake.errors import LakeError
+from bioreactor_lake.pipelines.staging.nodes import clean_text
 
 pytestmark = [
     pytest.mark.slow,
@@ -163,3 +167,28 @@ def _kinds(lake: Lake) -> set[str]:
         row["table_type"]
         for row in lake.query(f"SELECT table_type FROM information_schema.tables WHERE table_name IN ({names})")
     }
+
+
+def test_what_ibis_spells_otherwise_is_said_so_that_both_mean_the_same() -> None:
+    table = ibis.table({"batch_id": "string", "value": "float64", "ts": "timestamp(6)"}, name="t", database="raw")
+    sql = spell_for_spark(
+        table.select(
+            hours=table.ts.delta(table.ts, unit="microsecond") / 3.6e9,
+            infinite=table.value.isinf(),
+            clean=clean_text(table.batch_id),
+            number=table.batch_id.re_search(r"^\d+$"),
+        )
+    )
+    assert "CAST('3600000000.0' AS DOUBLE)" in sql
+    assert "1.7976931348623157e308" in sql
+    assert "REGEXP_REPLACE" not in sql
+    assert r"'^\\d+\\z'" in sql
+
+
+def test_a_function_that_spark_does_not_have_is_refused() -> None:
+    @ibis.udf.scalar.builtin
+    def list_sort(text: str) -> str: ...
+
+    table = ibis.table({"batch_id": "string"}, name="t", database="raw")
+    with pytest.raises(LakeError, match="calls the function list_sort of DuckDB, which Spark does not have"):
+        spell_for_spark(table.select(sorted=list_sort(table.batch_id)))

@@ -1,8 +1,8 @@
 """Which files make up a table that Spark writes, as the warehouse keeps it.
 
 A write adds files and takes batches out of earlier ones: no file is ever changed, and a transaction of the warehouse
-says what counts. Until it commits, readers have the files of before; files that no table has are deleted a day later, since
-copies of the warehouse may still be read.
+says what counts. Until it commits, readers have the files of before; files that no table has are deleted a day later,
+since copies of the warehouse may still be read.
 """
 
 from __future__ import annotations

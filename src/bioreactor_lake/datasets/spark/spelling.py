@@ -21,7 +21,7 @@ from bioreactor_lake.datasets.spark.session import require_spark
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.logic import name_leaf
 
-_LARGEST = 1.7976931348623157e308
+_LARGEST = ibis.literal("1.7976931348623157e308").cast("float64")
 _BLANKS = r"[ \t\n\x0B\f\r]+"
 _PADDING = " \t\n\v\f\r"
 _NAIVE, _AWARE = dt.Timestamp(scale=6), dt.Timestamp(timezone="UTC", scale=6)
@@ -122,6 +122,13 @@ def _is_padding(pattern: str, replacement: Any) -> bool:
     return set(found["of"].replace(r"\x00", "\0").encode().decode("unicode_escape")) == {"\0", *_PADDING}
 
 
+def _settle_literal(node: Any) -> Any:
+    if not node.dtype.is_floating() or node.value is None:
+        return node
+    # To Spark 3.5 is a decimal, and a quotient of decimals has few digits.
+    return ops.Cast(ops.Literal(repr(float(node.value)), dtype=dt.string), dt.float64)
+
+
 def _settle_infinity(node: Any) -> Any:
     # Ibis takes it that Spark has none, and says false.
     value = node.arg.to_expr()
@@ -209,6 +216,7 @@ def _as_moment(time: ir.Value) -> ir.Value:
 
 
 _SETTLED: Mapping[Any, Callable[[Any], Any]] = {
+    ops.Literal: _settle_literal,
     ops.IsInf: _settle_infinity,
     ops.Strip: _settle_strip,
     ops.Cast: _settle_cast,
