@@ -63,8 +63,9 @@ lock:
 		-c requirements.lock -c requirements-container.lock pyproject.toml -o requirements-dagster.lock
 	echo 'yacron>=0.19,<0.20' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-emit-index-url --no-header - -o requirements-scheduler.lock
-	echo 'pyspark>=4.1.4,<4.2' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-annotate --no-emit-index-url --no-header - -o requirements-spark.lock
+	printf 'pyspark[connect]>=4.1.4,<4.2\npysail>=0.7.2,<0.8\n' | uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-emit-index-url --no-header --no-strip-extras \
+		-c requirements-dev.lock - -o requirements-spark.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-header deploy/superset/requirements.in -o requirements-superset.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
