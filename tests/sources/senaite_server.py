@@ -24,6 +24,7 @@ class Senaite:
         self.faults: list[str] = []
         self.asked: list[tuple[float, dict[str, str]]] = []
         self.next_host: str | None = None
+        self.endless: str | None = None
         self.url = ""
 
     def add(self, portal_type: str, uid: str, modified: str, **fields: Any) -> None:
@@ -42,6 +43,10 @@ class Senaite:
         following = None
         if start + limit < len(found):
             following = f"{self.next_host or self.url}{ROUTE}?{urlencode({**asked, 'b_start': start + limit})}"
+        if self.endless == "same":
+            following = f"{self.url}{ROUTE}?{urlencode({**asked, 'b_start': limit})}"
+        elif self.endless == "on and on":
+            following = f"{self.url}{ROUTE}?{urlencode({**asked, 'b_start': start + limit})}"
         page = found[start : start + limit]
         return {"count": len(found), "pagesize": limit, "items": page, "next": following, "_runtime": time.time()}
 

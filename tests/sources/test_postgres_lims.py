@@ -231,6 +231,26 @@ def test_records_that_are_none_stay_with_a_reason(lake: SyncedLake, lims: Lims) 
     assert any("Rejected: 3 records of the source lims" in notice for notice in run.notices)
 
 
+@pytest.mark.parametrize("end", ["infinity", "-infinity"])
+def test_a_time_without_end_is_none(lake: SyncedLake, lims: Lims, end: str) -> None:
+    lims.execute(f"UPDATE sample SET taken_at = '{end}' WHERE id = 2")
+    lims.execute(f"UPDATE batch SET inoculated_at = '{end}' WHERE batch_no = 'B-1'")
+    lims.execute(f"UPDATE result SET updated_at = '{end}' WHERE id = 4")
+    lake.synced("lims")
+    lake.run()
+    assert lake.query("SELECT record_id, reason FROM raw.sample_results ORDER BY 1") == [
+        ("1", None), ("2", None), ("3", "sampled_at does not read as a time"), ("4", None),
+    ]  # fmt: skip
+    assert lake.query("SELECT record_id, reason FROM raw.batch_sheets ORDER BY 1") == [
+        ("B-1", "inoculation_time does not read as a time"), ("B-9", None),
+    ]  # fmt: skip
+    # The watermark is the newest of those that end, so what is new is asked for as before.
+    lims.execute("INSERT INTO result VALUES (5, 1, 'Glucose', '6.5', 'g/L', '2026-01-04')")
+    assert "lims.results: landed" in lake.synced("lims")
+    lake.run()
+    assert ("B-1", "S-1", "glucose", "6.5") in lake.results()
+
+
 def test_extracts_that_are_missing_or_damaged_change_nothing(lake: SyncedLake, lims: Lims) -> None:
     lake.synced("lims")
     lake.run()

@@ -148,6 +148,23 @@ def test_an_answer_that_is_cut_off_is_asked_for_again(lake: SyncedLake, senaite:
     assert "landed 30 records" in lake.synced("senaite")
 
 
+@pytest.mark.parametrize(
+    ("endless", "says"), [("same", "calls the page 2 its own next one"), ("on and on", "has more than 20 pages")]
+)
+def test_pages_without_end_are_given_up(lake: SyncedLake, senaite: Senaite, endless: str, says: str) -> None:
+    sources = documented(senaite.url)
+    sources["senaite"]["rest"]["max_pages"] = 20
+    lake.configure(sources, {"senaite": {"username": senaite.user, "password": senaite.password}})
+    lake.synced("senaite")
+    before = [path.name for path in lake.extracts("senaite/batches")]
+    senaite.endless, asked = endless, len(senaite.asked)
+    result = lake.sync("senaite")
+    assert result.exit_code == 1
+    assert says in " ".join(result.output.split())
+    assert len(senaite.asked) - asked <= 20
+    assert [path.name for path in lake.extracts("senaite/batches")] == before
+
+
 def test_the_password_goes_to_no_other_server(lake: SyncedLake, senaite: Senaite) -> None:
     with serving(Senaite()) as other:
         senaite.next_host = other.url

@@ -91,7 +91,12 @@ def find_watermark(query: Query, table: ExtractedTable, extracts: Sequence[Extra
         # Numbers without bounds are text as well.
         order = _order(value) if is_rest or known[table.watermark] == "VARCHAR" else value
         location = literal(escape_glob(extract.location))
-        ((found,),) = _ask(query, extract, f"SELECT arg_max({value}, {order}) FROM read_parquet({location})")
+        time = f"try_cast({value} AS TIMESTAMP)"
+        # Databases have times without end, after which nothing would be asked for.
+        is_of_use = f"coalesce({time} BETWEEN '0001-01-01' AND '9999-12-31', true)"
+        ((found,),) = _ask(
+            query, extract, f"SELECT arg_max({value}, {order}) FILTER ({is_of_use}) FROM read_parquet({location})"
+        )
         if found is not None and (newest is None or _is_later(query, found, newest)):
             newest = found
     return newest

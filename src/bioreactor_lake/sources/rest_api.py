@@ -50,7 +50,7 @@ def read_rest_table(
         request_max_retry_delay=api.longest_wait_seconds,
         raise_for_status=False,
     ).session
-    _watch(session, api)
+    _watch(session, api, table.name)
     params = {
         name: value.replace(SINCE, back_from(since, table.overlap) if since is not None else "")
         for name, value in table.params.items()
@@ -130,9 +130,10 @@ def _auth(api: RestApi, credentials: Mapping[str, Any]) -> dict[str, Any] | None
     return {"type": "api_key", "api_key": credentials["api_key"], **place}
 
 
-def _watch(session: Any, api: RestApi) -> None:
-    """Let a session ask nobody but the API, and not more often than it may be asked."""
+def _watch(session: Any, api: RestApi, table: str) -> None:
+    """Let a session ask nobody but the API, not more often than it may be asked, and not without end."""
     send, last, home = session.send, [0.0], _origin(api.base_url)
+    answered: set[tuple[Any, ...]] = set()
 
     def watched(request: Any, **kwargs: Any) -> Any:
         if _origin(request.url) != home:
@@ -144,9 +145,25 @@ def _watch(session: Any, api: RestApi) -> None:
         if api.requests_per_second:
             time.sleep(max(0.0, last[0] + 1 / api.requests_per_second - time.monotonic()))
             last[0] = time.monotonic()
-        return send(request, **kwargs)
+        asked = (request.method, request.url, request.body)
+        if asked in answered:
+            raise _endless(table, f"calls the page {len(answered):,} its own next one")
+        if len(answered) >= api.max_pages:
+            raise _endless(table, f"has more than {api.max_pages:,} pages (rest.max_pages)")
+        response = send(request, **kwargs)
+        if response.ok:
+            answered.add(asked)
+        return response
 
     session.send = watched
+
+
+def _endless(table: str, says: str) -> LakeError:
+    return LakeError(
+        f"The table {table} {says}.",
+        kept="Nothing landed of it.",
+        next_step="Compare its paginator, records and params with what the server answers: docs/lims.md.",
+    )
 
 
 def _origin(url: str) -> str:

@@ -107,6 +107,7 @@ class RestApi:
         requests_per_second: No more than so many.
         timeout_seconds: How long an answer may take.
         longest_wait_seconds: How long a `Retry-After` is waited for at most.
+        max_pages: How many pages a table may have; a server whose pages never end is told from a large one by it.
     """
 
     base_url: str
@@ -118,6 +119,7 @@ class RestApi:
     requests_per_second: float | None = None
     timeout_seconds: float = 60
     longest_wait_seconds: float = 300
+    max_pages: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,11 @@ def _read_rest(given: Any, where: str) -> RestApi:
         raise UsageError(f"Parameter {where}.base_url is no URL.", next_step="Write https://host/path/.")
     if content.get("auth") not in (None, *_AUTH):
         raise UsageError(f"Parameter {where}.auth is {content['auth']!r}.", next_step=f"Use one of {', '.join(_AUTH)}.")
+    pages = content.get("max_pages", RestApi.max_pages)
+    if isinstance(pages, bool) or not isinstance(pages, int) or pages < 1:
+        raise UsageError(
+            f"Parameter {where}.max_pages is {pages!r}.", next_step="Write a whole number, such as 100000."
+        )
     return RestApi(**content)
 
 
