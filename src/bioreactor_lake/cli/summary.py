@@ -63,7 +63,7 @@ def print_held(run: Run) -> None:
     if not run.held:
         return
     batches = "1 batch is" if len(run.held) == 1 else f"{len(run.held):,} batches are"
-    warn(f"{batches} held; readers go on seeing what was last published:")
+    warn(f"{batches} held; readers go on seeing what was last published, or nothing:")
     for batch, reasons in list(run.held.items())[:_SHOWN]:
         for reason in reasons:
             warn(f"  {batch}  {reason}")

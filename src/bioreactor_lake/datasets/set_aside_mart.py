@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 
-from bioreactor_lake.datasets import warehouse
+from bioreactor_lake.datasets import relation_catalog, warehouse
 from bioreactor_lake.datasets.gate import find_holds
 from bioreactor_lake.datasets.marts import MartDataset
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.lake.incidents import without_values
 from bioreactor_lake.lake.runs import Run
 from bioreactor_lake.postgres import run_history, set_aside
+from bioreactor_lake.sql import literal
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,17 @@ def _find(backend: Any, run: Run) -> list[dict[str, Any]]:
     holds = {batch: "; ".join(hold.plain for hold in found) for batch, found in find_holds(backend).items()}
     # What only a mart's own checks hold is known to the run that asked them.
     reasons = {batch: finding.why for batch, finding in run.held_findings.items()} | holds
+    sites = _find_sites(backend, list(reasons))
     return rows + [
-        {"kind": "held batch", "name": batch, "batch_id": batch, "reason": reason} for batch, reason in reasons.items()
+        {"kind": "held batch", "name": batch, "batch_id": batch, "site": sites.get(batch), "reason": reason}
+        for batch, reason in reasons.items()
     ]
+
+
+def _find_sites(backend: Any, batches: Sequence[str]) -> dict[str, str | None]:
+    if not batches or relation_catalog.find(backend, "curated", "dim_batch") is None:
+        return {}
+    listed = ", ".join(map(literal, batches))
+    return dict(
+        backend.raw_sql(f"SELECT batch_id, site FROM curated.dim_batch WHERE batch_id IN ({listed})").fetchall()
+    )

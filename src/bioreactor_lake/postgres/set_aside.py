@@ -21,11 +21,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "kind": ("text", "quarantined file, held batch, or rejected rows"),
     "name": ("text", "The file, its path under the raw folder, or the batch"),
     "batch_id": ("text", "The batch that is held; null for files"),
+    "site": ("text", "Site of the batch that is held; null for files"),
+    "shown": ("text", "What the marts show of a held batch: its earlier version, or nothing; null for files"),
     "rows": ("bigint", "Rows that were rejected; null where a file or batch is set aside as a whole"),
     "reason": ("text", "Why, in a sentence without values; null for rejected rows, which have theirs in staging"),
     "since": ("timestamp with time zone", "When a run first told of it here, UTC"),
 }
-_GIVEN = ("kind", "name", "batch_id", "rows", "reason")
+_GIVEN = ("kind", "name", "batch_id", "site", "rows", "reason")
 
 
 def ensure(connection: psycopg.Connection[Any]) -> None:
@@ -53,9 +55,13 @@ def replace(connection: psycopg.Connection[Any], rows: Sequence[dict[str, Any]])
         f"(SELECT FROM {source} AS g WHERE (g.kind, g.name) = (m.kind, m.name))",
         [given],
     )
+    published = "EXISTS (SELECT FROM lake.held AS h WHERE h.batch_id = g.batch_id AND h.rows > 0)"
+    shown = f"CASE WHEN batch_id IS NULL THEN NULL WHEN {published} THEN 'its earlier version' ELSE 'nothing' END"
+    changing = ("site", "shown", "rows", "reason")
+    before, after = (", ".join(f"{side}.{quote(name)}" for name in changing) for side in ("m", "excluded"))
     connection.execute(
-        f"INSERT INTO {MART} AS m ({listed}, since) SELECT {listed}, now() FROM {source} "
-        "ON CONFLICT (kind, name) DO UPDATE SET rows = excluded.rows, reason = excluded.reason "
-        "WHERE (m.rows, m.reason) IS DISTINCT FROM (excluded.rows, excluded.reason)",
+        f"INSERT INTO {MART} AS m ({listed}, shown, since) SELECT {listed}, {shown}, now() FROM {source} AS g "
+        f"ON CONFLICT (kind, name) DO UPDATE SET ({', '.join(map(quote, changing))}) = ({after}) "
+        f"WHERE ({before}) IS DISTINCT FROM ({after})",
         [given],
     )
