@@ -46,7 +46,7 @@ _WORDINGS: dict[Kind, Wording] = {
     ),
     "held": Wording(
         "held", "batch", "batches",
-        "Their last good versions stay published; every other batch was published.",
+        "What was published of them before stays, if anything was; every other batch was published.",
         "Mend their data and run again, or release them with a reason: kedro lake release",
         "The marts hold again what the raw files say.",
     ),
