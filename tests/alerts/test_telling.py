@@ -46,7 +46,13 @@ def test_an_incident_is_told_once_and_so_is_its_end(tmp_path: Path, webhook: Web
         "[bioreactor_lake local] held: B-0043",
     ]
     text = webhook.got[0]["message"]
-    for part in ("B-0042: values outside the limits", "host ", "environment local", "Since: 20", "stay published"):
+    for part in (
+        "B-0042: values outside the limits",
+        "host ",
+        "environment local",
+        "Since: 20",
+        "before stays, if anything was",
+    ):
         assert part in text
     assert "Next: Look at the probe." in text
     assert "Run: run-1" in text
