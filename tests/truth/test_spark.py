@@ -19,7 +19,7 @@ from raw_files import NOON, RawFolder, of
 from reference import Reading
 
 from bioreactor_lake.datasets.spark import files
-from bioreactor_lake.datasets.spark.session import stop
+from bioreactor_lake.datasets.spark.session import connect, stop
 from bioreactor_lake.datasets.spark.spelling import spell_for_spark
 from bioreactor_lake.errors import LakeError
 from bioreactor_lake.pipelines.staging.nodes import clean_text
@@ -155,6 +155,14 @@ def test_a_lake_says_where_spark_cannot_be_reached(tmp_path: Path, new_lake: New
     lake.env, lake.spark_master = "spark", "mesos://nobody"
     with pytest.raises(Exception, match=r"Spark at mesos://nobody cannot be begun(.|\n)*conf/spark/globals.yml"):
         lake.run()
+
+
+def test_a_token_in_an_address_is_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    # Refused before anything is asked: such an address has no path.
+    remote = "sc://127.0.0.1:1/no-path;token=planted-s3cret"
+    with pytest.raises(LakeError, match=r"Spark at sc://127\.0\.0\.1:1/no-path cannot be begun") as refused:
+        connect({"remote": remote, "path": "nowhere"})
+    assert "planted-s3cret" not in f"{refused.value}{caplog.text}"
 
 
 def _files_of(lake: Lake) -> set[tuple[str, str, str]]:

@@ -85,6 +85,8 @@ def _begin(config: SparkConfig, where: str) -> Any:
     require_spark()
     from pyspark.sql import SparkSession
 
+    # What follows in the address of a server is a token, say.
+    address = where.partition(";")[0]
     builder = SparkSession.builder.appName("bioreactor_lake")
     remote = config.get("remote")
     builder = builder.remote(remote) if remote else builder.master(where)
@@ -96,12 +98,12 @@ def _begin(config: SparkConfig, where: str) -> Any:
         version = session.version
     except Exception as error:
         raise LakeError(
-            f"Spark at {where} cannot be begun: {_first_line(error)}.",
+            f"Spark at {address} cannot be begun: {_first_line(error).replace(where, address)}.",
             kept="Nothing was written.",
             next_step="Check that it runs and can be reached from here, and that Java 17 or later is installed where "
             "Spark runs in this process (JAVA_HOME); its address is spark.master in conf/spark/globals.yml.",
         ) from error
-    logger.info("Spark %s at %s", version, where)
+    logger.info("Spark %s at %s", version, address)
     return session
 
 
