@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +66,10 @@ def test_files_put_there_become_raw_files_with_their_origin(lake: LandedLake) ->
 
 @pytest.mark.slow
 def test_what_did_not_change_is_not_opened_again(lake: LandedLake) -> None:
-    a = lake.put("mine/a.csv", A)
-    os.utime(a, (1e9, 1e9))
+    lake.put("mine/a.csv", A)
+    time.sleep(2.2)  # a file is trusted by its key once a change after the listing would show in it
     lake.run()
     before = lake.raw_hashes(), lake.files()
-    with lake.configured():
-        import duckdb
-
-        with duckdb.connect(lake.warehouse) as connection:  # as if it had been written long ago
-            connection.execute("UPDATE lake_state.landing_keys SET settled = true")
     _opened.clear()
     run = lake.run()
     assert not [name for name in _opened if name.endswith(".csv")]
